@@ -1,0 +1,1 @@
+//! Problems of a manifest, as a person sees them.

@@ -1,0 +1,1 @@
+//! The URLs in other shapes.

@@ -1,0 +1,1 @@
+//! Refuses to retire too much at once.

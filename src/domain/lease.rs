@@ -1,0 +1,1 @@
+//! From a retention to the moments that matter.

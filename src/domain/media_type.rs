@@ -1,0 +1,1 @@
+//! From a file name to a media type.

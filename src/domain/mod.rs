@@ -1,0 +1,18 @@
+//! DECIDES. No async, no file, no socket, no clock, no logging: time arrives as an argument.
+
+pub mod asset;
+pub mod event;
+pub mod export;
+pub mod failure;
+pub mod guard;
+pub mod kind;
+pub mod lease;
+pub mod manifest;
+pub mod media_type;
+pub mod observation;
+pub mod plan;
+pub mod reconciler;
+pub mod retry;
+pub mod state;
+pub mod state_format;
+pub mod time;

@@ -1,0 +1,1 @@
+//! One turn: inputs in, effects and events out.

@@ -1,0 +1,1 @@
+//! State file and journal as text.

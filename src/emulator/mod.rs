@@ -1,0 +1,1 @@
+//! A faithful Bandwidth and Plivo on loopback.

@@ -1,0 +1,9 @@
+//! mediakeep keeps uploaded media alive.
+
+pub mod cli;
+pub mod daemon;
+pub mod domain;
+pub mod emulator;
+pub mod local;
+pub mod provider;
+pub mod telemetry;

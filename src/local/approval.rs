@@ -1,0 +1,1 @@
+//! The approval of a guarded retirement, as a file.

@@ -1,0 +1,72 @@
+//! Replacing a file so that a reader, a crash or a power cut finds the old content or the new one, never a mix.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// How much must have reached the disk when [`replace`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Content and name survive a power cut.
+    Durable,
+    /// A power cut may leave the old content, none, or a torn one: for what can be recognised and made again.
+    Volatile,
+}
+
+/// Puts `content` at `path`, readable as `mode` says whatever the umask is.
+///
+/// # Errors
+/// What the system said. The old content is then still in place, and no temporary file stays behind.
+pub fn replace(path: &Path, content: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
+    let folder = path.parent().ok_or_else(|| io::Error::other("a file needs a folder to lie in"))?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    if durability == Durability::Durable {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    if durability == Durability::Durable {
+        sync_folder(folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder survive a power cut.
+///
+/// # Errors
+/// What the system said.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// How the names of our temporary files begin; such files are never media.
+pub const TEMPORARY_PREFIX: &str = ".mediakeep-tmp-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_content_and_leaves_nothing_else_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        for (content, durability) in [("old", Durability::Durable), ("new", Durability::Volatile)] {
+            replace(&path, content.as_bytes(), 0o644, durability).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_replacement_keeps_the_old_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        std::fs::create_dir_all(taken.join("below")).unwrap();
+        assert!(replace(&taken, b"new", 0o644, Durability::Durable).is_err());
+        assert!(taken.join("below").is_dir());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,1 @@
+//! Writes exports, and only over files that we wrote.

@@ -1,0 +1,1 @@
+//! Which content a file had when it was last read.

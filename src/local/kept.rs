@@ -1,0 +1,1 @@
+//! Copies of published bytes, by their hash.

@@ -1,0 +1,1 @@
+//! The last manifest and config that were good.

@@ -1,0 +1,1 @@
+//! Says which paths are worth a look.

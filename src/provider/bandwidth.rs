@@ -1,0 +1,1 @@
+//! Bandwidth Messaging v2 media.

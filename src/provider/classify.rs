@@ -1,0 +1,1 @@
+//! From status, body or I/O error to a failure.

@@ -1,0 +1,1 @@
+//! Plivo v1 account media.
