@@ -1,12 +1,17 @@
 //! TALKS TO A PROVIDER. Mechanism only: what is uploaded, when, how often, how many at once and what is to be done
 //! about a failure is decided elsewhere.
 
+mod answer_text;
 pub mod bandwidth;
-pub mod classify;
+pub(crate) mod classify;
 pub mod conformance;
+mod connect;
 pub mod credentials;
 pub mod http;
+mod multipart;
+mod pause;
 pub mod plivo;
+mod scrub;
 
 use std::time::Duration;
 
@@ -17,6 +22,10 @@ use crate::domain::asset::{MediaId, MediaType, Scope};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::kind::Kind;
 use crate::domain::time::Timestamp;
+
+pub use connect::{KINDS, connect, list_all, scope_of};
+
+use connect::check_size;
 
 /// An account at a provider that media can be uploaded to.
 ///

@@ -1,1 +1,0 @@
-//! Bandwidth Messaging v2 media.

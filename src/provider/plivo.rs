@@ -1,1 +1,0 @@
-//! Plivo v1 account media.
