@@ -1,1 +1,0 @@
-//! What every provider must do, as a suite.

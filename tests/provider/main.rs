@@ -1,0 +1,11 @@
+//! Providers against servers on loopback: what is sent, byte for byte, and what is made of every answer.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod conformance;
+mod fakes;
+mod secrets;
+mod server;
+mod statuses;
+mod token;
+mod trouble;
+mod wire;
