@@ -15,4 +15,6 @@ pub mod reconciler;
 pub mod retry;
 pub mod state;
 pub mod state_format;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;

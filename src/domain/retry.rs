@@ -1,1 +1,289 @@
-//! When to try again.
+//! When to try again: backoff of an entry, breaker and pause of an account. Randomness is an argument.
+
+use std::time::Duration;
+
+use super::failure::FailureClass;
+use super::lease::LeaseTerms;
+use super::time::Timestamp;
+
+/// How long to wait after a failed attempt: anywhere between a short floor and a ceiling that doubles with each
+/// attempt, but never so long that it would eat the time that is left.
+///
+/// `attempts` counts the failed ones, `time_left` is what remains of the live handle (zero where there is none),
+/// `random` is in `0.0..=1.0`.
+#[must_use]
+pub fn backoff(attempts: u32, time_left: Duration, terms: &LeaseTerms, random: f64) -> Duration {
+    let floor = BACKOFF_FLOOR.min(terms.life / 200);
+    let cap = BACKOFF_MAX.min(time_left.max(terms.life / 20) / 8);
+    let doubled = BACKOFF_START.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    let ceiling = doubled.min(cap).max(floor);
+    floor + ceiling.saturating_sub(floor).mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// How long refused content rests: trying again changes nothing unless the provider changed its mind.
+#[must_use]
+pub fn refused_content_rest(terms: &LeaseTerms) -> Duration {
+    REFUSED_REST_MAX.min(terms.margin / 4)
+}
+
+/// How long a provider's wish to wait is honoured: never so long that a URL would die of it.
+#[must_use]
+pub fn honoured_wait(wish: Duration, shortest_time_left: Option<Duration>, terms: &LeaseTerms) -> Duration {
+    let cap = terms.margin / 4;
+    wish.min(shortest_time_left.map_or(cap, |left| cap.min(left / 2)))
+}
+
+/// What one entry waits for before a certain upload is tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// When it opens, on the steady clock; `None` while it is open.
+    pub closed_until: Option<Timestamp>,
+}
+
+impl Gate {
+    /// Whether an attempt may be made now.
+    #[must_use]
+    pub fn is_open(&self, steady: Timestamp) -> bool {
+        self.closed_until.is_none_or(|until| until <= steady)
+    }
+
+    /// Notes a failed attempt and stays shut for a while.
+    pub fn shut(&mut self, steady: Timestamp, wait: Duration) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.closed_until = Some(steady + wait);
+    }
+}
+
+/// Stops an account's requests when each of them would fail: one probe goes out instead of every entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Breaker {
+    failures_in_a_row: u32,
+    open: Option<Open>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Open {
+    class: FailureClass,
+    until: Timestamp,
+    wait: Duration,
+    probes: u32,
+}
+
+/// What an outcome did to a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum BreakerChange {
+    /// It stays as it was.
+    Unchanged,
+    /// It opened: nothing but probes goes out.
+    Opened,
+    /// It closed again.
+    Closed,
+}
+
+impl Breaker {
+    /// How many requests may be in flight at once: all, a probe, or none.
+    #[must_use]
+    pub fn allowance(&self, steady: Timestamp) -> Allowance {
+        match &self.open {
+            None => Allowance::All,
+            Some(open) if open.until <= steady => Allowance::Probe,
+            Some(_) => Allowance::Nothing,
+        }
+    }
+
+    /// Why it is open, if it is.
+    #[must_use]
+    pub fn open_for(&self) -> Option<FailureClass> {
+        self.open.map(|open| open.class)
+    }
+
+    /// When the next probe may go out, if it is open.
+    #[must_use]
+    pub fn open_until(&self) -> Option<Timestamp> {
+        self.open.map(|open| open.until)
+    }
+
+    /// How many probes have failed since it opened.
+    #[must_use]
+    pub fn failed_probes(&self) -> u32 {
+        self.open.map_or(0, |open| open.probes)
+    }
+
+    /// The provider answered as it should.
+    pub fn on_success(&mut self) -> BreakerChange {
+        let was_open = self.open.take().is_some();
+        self.failures_in_a_row = 0;
+        if was_open { BreakerChange::Closed } else { BreakerChange::Unchanged }
+    }
+
+    /// A request failed.
+    pub fn on_failure(
+        &mut self,
+        class: FailureClass,
+        steady: Timestamp,
+        terms: &LeaseTerms,
+    ) -> BreakerChange {
+        if !class.counts_against_provider() {
+            return match class {
+                FailureClass::ContentRefused => self.on_success(),
+                _ => BreakerChange::Unchanged,
+            };
+        }
+        self.failures_in_a_row += 1;
+        if let Some(open) = &mut self.open {
+            // Requests that were under way when it opened fail as well; only a probe's failure doubles the wait.
+            if open.until <= steady {
+                open.wait = open.wait.saturating_mul(2).min(BREAKER_MAX.min(terms.margin / 4));
+                open.until = steady + open.wait;
+                open.probes += 1;
+                open.class = class;
+            }
+            return BreakerChange::Unchanged;
+        }
+        if !class.opens_breaker_at_once() && self.failures_in_a_row < BREAKER_FAILURES {
+            return BreakerChange::Unchanged;
+        }
+        let wait = BREAKER_START.min(terms.margin / 20);
+        self.open = Some(Open { class, until: steady + wait, wait, probes: 0 });
+        BreakerChange::Opened
+    }
+
+    /// Lets a probe out now: something changed that may have mended it, such as new credentials.
+    pub fn probe_now(&mut self, steady: Timestamp) {
+        if let Some(open) = &mut self.open {
+            open.until = open.until.min(steady);
+        }
+    }
+}
+
+/// How many requests may be in flight at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// As many as the account's concurrency allows.
+    All,
+    /// One, to find out.
+    Probe,
+    /// None.
+    Nothing,
+}
+
+const BACKOFF_FLOOR: Duration = Duration::from_secs(1);
+const BACKOFF_START: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+const REFUSED_REST_MAX: Duration = Duration::from_secs(86_400);
+const BREAKER_FAILURES: u32 = 5;
+const BREAKER_START: Duration = Duration::from_secs(60);
+const BREAKER_MAX: Duration = Duration::from_secs(900);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms() -> LeaseTerms {
+        LeaseTerms::new(Duration::from_secs(48 * 3600), None)
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_ms(seconds * 1000)
+    }
+
+    #[test]
+    fn waits_double_up_to_five_minutes() {
+        let left = Duration::from_secs(24 * 3600);
+        let longest: Vec<u64> = (1..=12).map(|n| backoff(n, left, &terms(), 1.0).as_secs()).collect();
+        assert_eq!(longest, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert!((1..=12).all(|n| backoff(n, left, &terms(), 0.0) == Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn waits_shrink_with_the_time_that_is_left() {
+        let terms = LeaseTerms::new(Duration::from_secs(20), None);
+        for left in [0, 1, 5] {
+            let wait = backoff(30, Duration::from_secs(left), &terms, 1.0);
+            assert!(
+                wait <= Duration::from_secs(left).max(terms.life / 20) / 8,
+                "{wait:?} with {left} s left"
+            );
+        }
+    }
+
+    #[test]
+    fn a_providers_wish_to_wait_never_kills_a_url() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(honoured_wait(Duration::from_secs(5), None, &terms()), Duration::from_secs(5));
+        assert_eq!(honoured_wait(day, None, &terms()), terms().margin / 4);
+        let left = Duration::from_secs(600);
+        assert_eq!(honoured_wait(day, Some(left), &terms()), left / 2);
+    }
+
+    #[test]
+    fn five_failures_in_a_row_open_the_breaker_and_a_success_closes_it() {
+        let mut breaker = Breaker::default();
+        for _ in 0..4 {
+            assert_eq!(
+                breaker.on_failure(FailureClass::Unavailable, at(0), &terms()),
+                BreakerChange::Unchanged
+            );
+        }
+        assert_eq!(breaker.on_failure(FailureClass::Ambiguous, at(0), &terms()), BreakerChange::Opened);
+        assert_eq!(breaker.allowance(at(59)), Allowance::Nothing);
+        assert_eq!(breaker.allowance(at(60)), Allowance::Probe);
+        assert_eq!(breaker.on_success(), BreakerChange::Closed);
+        assert_eq!(breaker.allowance(at(60)), Allowance::All);
+    }
+
+    #[test]
+    fn a_refused_credential_opens_it_at_once_and_each_failed_probe_doubles_the_wait() {
+        let mut breaker = Breaker::default();
+        assert_eq!(
+            breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms()),
+            BreakerChange::Opened
+        );
+        let mut now = at(0);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let until = breaker.open_until().unwrap();
+            waits.push(until.saturating_since(now).as_secs());
+            now = until;
+            assert_eq!(
+                breaker.on_failure(FailureClass::CredentialsRefused, now, &terms()),
+                BreakerChange::Unchanged
+            );
+        }
+        assert_eq!(waits, [60, 120, 240, 480, 900, 900]);
+        assert_eq!(breaker.failed_probes(), 6);
+    }
+
+    #[test]
+    fn failures_of_requests_already_under_way_do_not_prolong_the_wait() {
+        let mut breaker = Breaker::default();
+        let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms());
+        for second in 1..4 {
+            let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(second), &terms());
+        }
+        assert_eq!(breaker.open_until(), Some(at(60)));
+    }
+
+    #[test]
+    fn refused_content_says_nothing_against_the_provider() {
+        let mut breaker = Breaker::default();
+        for _ in 0..20 {
+            assert_eq!(
+                breaker.on_failure(FailureClass::ContentRefused, at(0), &terms()),
+                BreakerChange::Unchanged
+            );
+        }
+        assert_eq!(breaker.allowance(at(0)), Allowance::All);
+    }
+
+    #[test]
+    fn new_credentials_let_a_probe_out_at_once() {
+        let mut breaker = Breaker::default();
+        let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms());
+        breaker.probe_now(at(3));
+        assert_eq!(breaker.allowance(at(3)), Allowance::Probe);
+    }
+}
