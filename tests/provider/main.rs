@@ -5,6 +5,7 @@ mod conformance;
 mod fakes;
 mod secrets;
 mod server;
+mod sloppy;
 mod statuses;
 mod token;
 mod trouble;
