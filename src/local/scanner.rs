@@ -1,1 +1,0 @@
-//! Looks at files.
