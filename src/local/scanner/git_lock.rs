@@ -34,7 +34,8 @@ impl GitLock {
     /// Looks at the lock now.
     pub(super) fn look(&mut self, root: &Path, now: Now) -> GitState {
         let lock = git_folder(root).map(|folder| folder.join("index.lock"));
-        let Some((lock, found)) = lock.and_then(|lock| Some((lock.clone(), fs::symlink_metadata(lock).ok()?)))
+        let Some((lock, found)) =
+            lock.and_then(|lock| Some((lock.clone(), fs::symlink_metadata(lock).ok()?)))
         else {
             self.first_seen = None;
             return GitState::Free;

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn pngs() -> Select {
-        Arc::new(|path| path.as_str().ends_with(".png").then_some(100))
+        Arc::new(|path| (path.extension() == Some("png")).then_some(100))
     }
 
     #[test]

@@ -158,7 +158,9 @@ impl Look<'_> {
         let target = root.join(path.as_str()).canonicalize().map_err(|_| Observation::Missing)?;
         let target = target.strip_prefix(root).ok().and_then(Path::to_str);
         match target.map(RelPath::new) {
-            Some(Ok(target)) if !self.exclusions.bars(target.as_str()) => Ok((target != *path).then_some(target)),
+            Some(Ok(target)) if !self.exclusions.bars(target.as_str()) => {
+                Ok((target != *path).then_some(target))
+            }
             _ => Err(Observation::Refused(Refusal::EscapingLink)),
         }
     }

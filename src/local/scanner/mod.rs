@@ -240,7 +240,11 @@ impl Scanner {
             self.cache.insert(&stamp, content, read_at);
         }
         let seen = findings.seen.drain(..);
-        if everything { self.memory.replace(seen) } else { self.memory.extend(seen) }
+        if everything {
+            self.memory.replace(seen);
+        } else {
+            self.memory.extend(seen);
+        }
         self.interest.learn(std::mem::take(&mut findings.links), everything);
         if everything && findings.unreadable_folders.is_empty() {
             self.cache.forget_unseen();
@@ -250,7 +254,10 @@ impl Scanner {
 
 impl fmt::Debug for Scanner {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Scanner").field("root", &self.root).field("settle", &self.settle).finish_non_exhaustive()
+        out.debug_struct("Scanner")
+            .field("root", &self.root)
+            .field("settle", &self.settle)
+            .finish_non_exhaustive()
     }
 }
 
@@ -273,9 +280,7 @@ fn unsound(request: &ScanRequest, root: RootHealth) -> Scan {
 }
 
 fn warnings(unusable: Unusable, git: GitState) -> Vec<ScanWarning> {
-    let names = unusable
-        .example
-        .map(|example| ScanWarning::UnusableNames { count: unusable.count, example });
+    let names = unusable.example.map(|example| ScanWarning::UnusableNames { count: unusable.count, example });
     let lock = match git {
         GitState::Abandoned(path) => Some(ScanWarning::AbandonedGitLock(path)),
         GitState::Free | GitState::Busy => None,

@@ -42,7 +42,7 @@ impl Counter {
 
     pub(super) fn hashed(&self, bytes: u64) {
         self.hashed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if self.hashed_files.fetch_add(1, Ordering::Relaxed) % READS_BETWEEN == 0 {
+        if self.hashed_files.fetch_add(1, Ordering::Relaxed).is_multiple_of(READS_BETWEEN) {
             self.report();
         }
     }

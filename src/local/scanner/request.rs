@@ -51,7 +51,11 @@ pub(super) fn paths(
     (Coverage::Paths(wanted.into_keys().collect()), findings)
 }
 
-fn with_links(look: &Look<'_>, interest: &Interest, requested: &[(RelPath, Hint)]) -> BTreeMap<RelPath, Hint> {
+fn with_links(
+    look: &Look<'_>,
+    interest: &Interest,
+    requested: &[(RelPath, Hint)],
+) -> BTreeMap<RelPath, Hint> {
     let mut wanted = BTreeMap::new();
     for (path, hint) in requested.iter().filter(|(path, _)| !look.exclusions.bars(path.as_str())) {
         for path in interest.links_to(path).into_iter().chain([path.clone()]) {

@@ -63,7 +63,7 @@ impl Memory {
         if unchanged_for >= needed {
             return (Verdict::Quiet, seen);
         }
-        let wait = needed - age.max(unchanged_for);
+        let wait = needed.saturating_sub(age.max(unchanged_for));
         (Verdict::WaitUntil(now.steady + wait), seen)
     }
 

@@ -169,6 +169,7 @@ impl<'scan> Worker<'scan> {
                 Task::Path(path, hint, naming) => {
                     if let Some(limit) = (self.look.select)(&path) {
                         self.look.at_path(path, limit, hint, naming, &mut self.findings);
+                        self.look.progress.saw(1);
                     }
                 }
             }
