@@ -1,8 +1,31 @@
 //! What must exist where: the manifest and the config, as text and as checked values.
 
+mod address;
+mod conflicts;
+mod exports;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod glob;
+mod keys;
+mod location;
+mod mask;
+mod parse;
+mod problem;
+mod providers;
+mod rules;
+mod schema;
+mod select;
+mod shape;
+mod suggest;
+mod syntax;
+mod table;
 mod template;
 
-pub use template::IdTemplate;
+pub use parse::{Parsed, SOURCE_BYTES_MAX, Source, Sources, parse};
+pub use problem::{Excerpt, Label, Problem, Severity, SourceName, Span};
+pub use schema::{reference, schema};
+pub use select::{NeverEntry, TEMPORARY_PREFIX};
+pub use template::{BadTemplate, IdTemplate};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +34,7 @@ use std::time::Duration;
 
 use super::asset::{MediaType, ProviderName, RelPath};
 use super::kind::Kind;
+use unicode_normalization::UnicodeNormalization;
 
 /// A checked manifest, together with its config where there is one.
 #[derive(Clone, Debug)]
@@ -23,8 +47,26 @@ pub struct Manifest {
     pub rules: Vec<Rule>,
     /// The `[[export]]` tables.
     pub exports: Vec<Export>,
-    /// Paths below root that are never entries: the manifest, the config, the exports.
+    /// Paths below root that are never entries: the manifest, the config, the exports, and files that hold
+    /// credentials.
     pub reserved: Vec<RelPath>,
+    /// The rules once more, made ready for look-ups.
+    index: select::Index,
+}
+
+impl Manifest {
+    /// Puts checked parts together.
+    #[must_use]
+    pub fn new(
+        sync: SyncOptions,
+        providers: BTreeMap<ProviderName, ProviderConfig>,
+        rules: Vec<Rule>,
+        exports: Vec<Export>,
+        reserved: Vec<RelPath>,
+    ) -> Self {
+        let index = select::Index::new(&rules, &reserved, &sync.root, &sync.state_dir);
+        Self { sync, providers, rules, exports, reserved, index }
+    }
 }
 
 /// The `[sync]` table, with its paths resolved.
@@ -132,4 +174,12 @@ pub enum ExportFormat {
     Env,
     /// file -> provider -> URL.
     Toml,
+}
+
+/// A text as a system sees it that ignores letter case and the ways to compose a character.
+fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
