@@ -1,1 +1,181 @@
-//! Facts for people: what happened to which entry.
+//! Facts for people: what happened to which entry. Logs, metrics and progress bars are made from these.
+
+use std::time::Duration;
+
+use super::asset::{EntryKey, ProviderName, RelPath};
+use super::failure::FailureClass;
+use super::guard::Halt;
+use super::plan::Reason;
+use super::time::Timestamp;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Content was uploaded that was not published before; told once readers can see it.
+    Uploaded {
+        /// The entry.
+        key: EntryKey,
+        /// Why.
+        reason: Reason,
+        /// Where it is now.
+        url: Box<str>,
+        /// How many bytes were sent.
+        bytes: u64,
+        /// Until when it lives.
+        expires_at: Timestamp,
+    },
+    /// Published content was uploaded again.
+    Renewed {
+        /// The entry.
+        key: EntryKey,
+        /// Where it is now; another URL than before where the provider names media.
+        url: Box<str>,
+        /// Until when it lives.
+        expires_at: Timestamp,
+        /// Whether its file is gone or unusable, so that a kept copy was sent.
+        from_kept_copy: bool,
+    },
+    /// An upload failed.
+    Failed {
+        /// The entry.
+        key: EntryKey,
+        /// What kind of failure.
+        class: FailureClass,
+        /// What happened.
+        detail: String,
+        /// Failed attempts in a row.
+        attempts: u32,
+        /// How long until the next one.
+        wait: Duration,
+    },
+    /// An upload could not be made, because neither the file nor a kept copy has the bytes.
+    SourceLost {
+        /// The entry.
+        key: EntryKey,
+        /// What was found instead.
+        detail: String,
+    },
+    /// The present file can't become the entry's content.
+    Blocked {
+        /// The entry.
+        key: EntryKey,
+        /// A word for programs.
+        kind: &'static str,
+        /// Why, and what to do.
+        detail: String,
+        /// Whether older content of it is kept alive meanwhile.
+        kept_alive: bool,
+    },
+    /// What was wrong with an entry is mended.
+    Recovered {
+        /// The entry.
+        key: EntryKey,
+    },
+    /// A published URL ends soon and has not been renewed yet.
+    AtRisk {
+        /// The entry.
+        key: EntryKey,
+        /// Time left.
+        left: Duration,
+    },
+    /// A published URL has died.
+    Lapsed {
+        /// The entry.
+        key: EntryKey,
+    },
+    /// An entry is not renewed any more.
+    Retired {
+        /// The entry.
+        key: EntryKey,
+        /// Until when its URL lives.
+        expires_at: Option<Timestamp>,
+    },
+    /// A retired entry is wanted again.
+    Unretired {
+        /// The entry.
+        key: EntryKey,
+    },
+    /// The guard holds back retirements.
+    GuardHalted {
+        /// Why.
+        halt: Halt,
+        /// How many entries are held back.
+        held_back: usize,
+        /// Some of them.
+        examples: Vec<EntryKey>,
+    },
+    /// The guard holds nothing back any more.
+    GuardReleased,
+    /// An account gets no requests but probes for a while.
+    AccountStopped {
+        /// The provider.
+        provider: ProviderName,
+        /// Why.
+        class: FailureClass,
+        /// What the last failure said.
+        detail: String,
+    },
+    /// An account answers again.
+    AccountRecovered {
+        /// The provider.
+        provider: ProviderName,
+    },
+    /// A provider asked us to wait.
+    AccountPaused {
+        /// The provider.
+        provider: ProviderName,
+        /// How long.
+        wait: Duration,
+    },
+    /// An account can't be used because a credential reference leads nowhere.
+    AccountUnusable {
+        /// The provider.
+        provider: ProviderName,
+        /// Which reference, and what to do.
+        detail: String,
+    },
+    /// The folder can't be looked at; what is published is kept alive from kept copies.
+    FolderUnusable {
+        /// Why.
+        detail: String,
+    },
+    /// The folder can be looked at again.
+    FolderBack,
+    /// A folder below root can't be listed; what is in it is kept alive.
+    SubfolderUnreadable {
+        /// Which one.
+        path: RelPath,
+    },
+    /// The wall clock was set, or the machine slept.
+    ClockJumped {
+        /// By how much it moved against boot time, in seconds; negative for backwards.
+        seconds: i64,
+    },
+    /// The state folder can't be written. Renewals go on; new content waits.
+    StateUnwritable {
+        /// What the system said.
+        detail: String,
+    },
+    /// The state folder can be written again.
+    StateWritable,
+    /// The manifest asks for more than the allowed rate can keep alive.
+    Overcommitted {
+        /// The provider.
+        provider: ProviderName,
+        /// Its entries.
+        entries: usize,
+        /// How long one round of renewals takes.
+        round: Duration,
+        /// How long it may take.
+        margin: Duration,
+    },
+}
+
+impl Event {
+    /// Whether readers of the state file must be able to see it before people are told.
+    #[must_use]
+    pub const fn waits_for_publication(&self) -> bool {
+        matches!(self, Self::Uploaded { .. })
+    }
+}

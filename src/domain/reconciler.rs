@@ -1,1 +1,0 @@
-//! One turn: inputs in, effects and events out.

@@ -1,0 +1,229 @@
+//! What is known about one account: whether it can be used, and what waits to be sent there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::entry::Lane;
+use super::{Effect, Event, Mode, Reconciler, Turn};
+use crate::domain::asset::{EntryKey, ProviderName, Scope};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::lease::LeaseTerms;
+use crate::domain::manifest::ProviderConfig;
+use crate::domain::plan::AccountFacts;
+use crate::domain::retry::{Allowance, Breaker, BreakerChange, backoff, honoured_wait};
+use crate::domain::time::Timestamp;
+
+#[derive(Debug)]
+pub(super) struct Account {
+    pub config: ProviderConfig,
+    pub terms: LeaseTerms,
+    /// Whose account it is; `None` until its credentials are found.
+    pub scope: Option<Scope>,
+    /// Which credential reference leads nowhere.
+    pub unusable: Option<String>,
+    pub breaker: Breaker,
+    /// Until when the provider asked us to wait, on the steady clock.
+    pub paused_until: Option<Timestamp>,
+    throttled_in_a_row: u32,
+    pub in_flight: usize,
+    lanes: [BTreeSet<(Timestamp, EntryKey)>; 4],
+    /// Renewals and new content take turns.
+    fresh_is_next: bool,
+    pub told_overcommitted: bool,
+}
+
+impl Account {
+    pub(super) fn new(config: ProviderConfig) -> Self {
+        Self {
+            terms: terms_of(&config),
+            config,
+            scope: None,
+            unusable: None,
+            breaker: Breaker::default(),
+            paused_until: None,
+            throttled_in_a_row: 0,
+            in_flight: 0,
+            lanes: Default::default(),
+            fresh_is_next: false,
+            told_overcommitted: false,
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, config: &ProviderConfig) {
+        self.terms = terms_of(config);
+        self.config = config.clone();
+        self.told_overcommitted = false;
+    }
+
+    pub(super) fn facts(&self) -> AccountFacts<'_> {
+        AccountFacts { kind: self.config.kind, terms: &self.terms, scope: self.scope.as_ref() }
+    }
+
+    pub(super) fn enqueue(&mut self, lane: Lane, at: Timestamp, key: EntryKey) {
+        self.lanes[lane as usize].insert((at, key));
+    }
+
+    pub(super) fn dequeue(&mut self, lane: Lane, at: Timestamp, key: &EntryKey) {
+        self.lanes[lane as usize].remove(&(at, key.clone()));
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.iter().map(BTreeSet::len).sum()
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.is_empty())
+    }
+
+    /// How many more uploads may start now.
+    pub(super) fn free_slots(&self, steady: Timestamp) -> usize {
+        if self.scope.is_none() || self.paused_until.is_some_and(|until| until > steady) {
+            return 0;
+        }
+        let most = match self.breaker.allowance(steady) {
+            Allowance::All => self.config.concurrency,
+            Allowance::Probe => 1,
+            Allowance::Nothing => 0,
+        };
+        most.saturating_sub(self.in_flight)
+    }
+
+    /// What goes out next.
+    pub(super) fn next(&mut self) -> Option<EntryKey> {
+        let mut order = [Lane::Urgent, Lane::Lapsed, Lane::Renewal, Lane::Fresh];
+        if self.fresh_is_next {
+            order.swap(2, 3);
+        }
+        let (lane, (_, key)) =
+            order.into_iter().find_map(|lane| Some((lane, self.lanes[lane as usize].pop_first()?)))?;
+        match lane {
+            Lane::Renewal => self.fresh_is_next = true,
+            Lane::Fresh => self.fresh_is_next = false,
+            Lane::Urgent | Lane::Lapsed => {}
+        }
+        Some(key)
+    }
+
+    /// When work that waits here may go on, where that is a matter of time.
+    pub(super) fn next_chance(&self) -> Option<Timestamp> {
+        if !self.has_work() || self.scope.is_none() || self.in_flight > 0 {
+            return None;
+        }
+        self.paused_until.into_iter().chain(self.breaker.open_until()).max()
+    }
+
+    /// Whether a single pass has waited long enough for this account.
+    pub(super) fn is_hopeless(&self, patience: Duration, started: Timestamp) -> bool {
+        let refused = self.breaker.open_for().is_some_and(FailureClass::opens_breaker_at_once);
+        let too_long = self.next_chance().is_some_and(|at| at > started + patience.saturating_mul(3));
+        self.scope.is_none() || refused || self.breaker.failed_probes() > 0 || too_long
+    }
+}
+
+fn terms_of(config: &ProviderConfig) -> LeaseTerms {
+    LeaseTerms::new(config.retention.unwrap_or(config.kind.capabilities.retention), config.margin)
+}
+
+impl Reconciler {
+    /// Makes the accounts follow the manifest. One whose table vanished stays while entries still need it.
+    pub(super) fn apply_accounts(&mut self) {
+        for (name, config) in &self.manifest.providers {
+            match self.accounts.get_mut(name) {
+                Some(account) => account.reconfigure(config),
+                None => drop(self.accounts.insert(name.clone(), Account::new(config.clone()))),
+            }
+        }
+        let needed: BTreeSet<&ProviderName> = self.entries.keys().map(|key| &key.provider).collect();
+        let manifest = &self.manifest;
+        self.accounts.retain(|name, _| manifest.providers.contains_key(name) || needed.contains(name));
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        provider: &ProviderName,
+        result: Result<Scope, String>,
+        turn: &mut Turn,
+    ) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        match result {
+            Ok(scope) => {
+                account.unusable = None;
+                account.breaker.probe_now(turn.now.steady);
+                if account.scope.as_ref() != Some(&scope) {
+                    account.scope = Some(scope);
+                    self.dirty.extend(self.entries.keys().filter(|key| key.provider == *provider).cloned());
+                }
+            }
+            Err(detail) => {
+                account.scope = None;
+                if account.unusable.as_ref() != Some(&detail) {
+                    account.unusable = Some(detail.clone());
+                    turn.events.push(Event::AccountUnusable { provider: provider.clone(), detail });
+                }
+            }
+        }
+    }
+
+    pub(super) fn account_succeeded(&mut self, provider: &ProviderName, turn: &mut Turn) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        account.throttled_in_a_row = 0;
+        if account.breaker.on_success() == BreakerChange::Closed {
+            turn.events.push(Event::AccountRecovered { provider: provider.clone() });
+        }
+    }
+
+    pub(super) fn account_failed(&mut self, provider: &ProviderName, failure: &Failure, turn: &mut Turn) {
+        let steady = turn.now.steady;
+        let wish = failure.retry_after;
+        // Walks all entries, which is why it happens for a wish only: at most once per pause.
+        let shortest_left = wish.and_then(|_| self.shortest_time_left(provider, steady));
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        let throttled = failure.class == FailureClass::Throttled;
+        account.throttled_in_a_row = if throttled { account.throttled_in_a_row + 1 } else { 0 };
+        let wait = match wish {
+            Some(wish) => Some(honoured_wait(wish, shortest_left, &account.terms)),
+            None if throttled => {
+                Some(backoff(account.throttled_in_a_row, Duration::ZERO, &account.terms, 1.0))
+            }
+            None => None,
+        };
+        if let Some(wait) = wait {
+            let until = steady + wait;
+            if account.paused_until.is_none_or(|present| present < until) {
+                account.paused_until = Some(until);
+                turn.events.push(Event::AccountPaused { provider: provider.clone(), wait });
+            }
+        }
+        match account.breaker.on_failure(failure.class, steady, &account.terms) {
+            BreakerChange::Opened => turn.events.push(Event::AccountStopped {
+                provider: provider.clone(),
+                class: failure.class,
+                detail: failure.detail.clone(),
+            }),
+            BreakerChange::Closed => turn.events.push(Event::AccountRecovered { provider: provider.clone() }),
+            BreakerChange::Unchanged => {}
+        }
+    }
+
+    fn shortest_time_left(&self, provider: &ProviderName, steady: Timestamp) -> Option<Duration> {
+        let records = self.entries.iter().filter(|(key, _)| key.provider == *provider);
+        let handles = records.filter_map(|(_, entry)| entry.record.as_ref()?.live());
+        handles.map(|handle| handle.steady_expires_at.saturating_since(steady)).min()
+    }
+
+    /// A refused credential may have been replaced: it is read again before each probe.
+    pub(super) fn reconnect_before_probe(&self, provider: &ProviderName, turn: &mut Turn) {
+        let Some(account) = self.accounts.get(provider) else { return };
+        if account.breaker.open_for() == Some(FailureClass::CredentialsRefused) {
+            turn.effects.push(Effect::Reconnect(provider.clone()));
+        }
+    }
+
+    /// Whether a single pass should not wait for this account any longer.
+    pub(super) fn gave_up_on(&self, account: &Account) -> bool {
+        match self.mode {
+            Mode::Once { patience, .. } => account.is_hopeless(patience, self.started),
+            Mode::Daemon | Mode::Plan => false,
+        }
+    }
+}

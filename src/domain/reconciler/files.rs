@@ -1,0 +1,321 @@
+//! What the disk shows, and what is to be looked at next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::{Capacity, Effect, Event, Mode, Reconciler, Turn};
+use crate::domain::asset::{EntryKey, ProviderName, RelPath};
+use crate::domain::guard::Folder;
+use crate::domain::lease::on_steady_clock;
+use crate::domain::manifest;
+use crate::domain::observation::{Coverage, Hint, Observation, RootHealth, ScanReport, ScanRequest};
+use crate::domain::time::{Now, Timestamp};
+
+#[derive(Debug)]
+pub(super) struct Files {
+    pub known: BTreeMap<RelPath, FileState>,
+    looks: BTreeMap<RelPath, (Timestamp, Hint)>,
+    looks_by_time: BTreeSet<(Timestamp, RelPath)>,
+    next_walk: Timestamp,
+    /// Whether an answer is awaited.
+    pub scanning: bool,
+    /// Whether the whole folder has been looked at at least once.
+    pub walked: bool,
+    /// Why the folder can't be looked at, if so.
+    pub unusable: Option<String>,
+    generation: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct FileState {
+    /// What was seen last; `None` before the first look.
+    pub observation: Option<Observation>,
+    /// Since when the file is in this condition, on the steady clock.
+    pub since: Timestamp,
+    generation: u32,
+}
+
+impl Files {
+    pub(super) fn new(steady: Timestamp) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            looks_by_time: BTreeSet::new(),
+            next_walk: steady,
+            scanning: false,
+            walked: false,
+            unusable: None,
+            generation: 0,
+        }
+    }
+
+    /// Notes that a recorded file should be there, or has been missing since a moment of the wall clock.
+    pub(super) fn remember(&mut self, path: &RelPath, missing_since: Option<Timestamp>, now: Now) {
+        let observation = missing_since.map(|_| Observation::Missing);
+        let since = missing_since.map_or(now.steady, |since| on_steady_clock(since, now).min(now.steady));
+        self.known.insert(path.clone(), FileState { observation, since, generation: 0 });
+    }
+
+    pub(super) fn observation(&self, path: &RelPath) -> Option<&Observation> {
+        self.known.get(path)?.observation.as_ref()
+    }
+
+    pub(super) fn rescan_now(&mut self, steady: Timestamp) {
+        self.next_walk = self.next_walk.min(steady);
+    }
+
+    pub(super) fn touched(&mut self, paths: Vec<(RelPath, Hint)>, everything: bool, steady: Timestamp) {
+        if everything {
+            self.rescan_now(steady);
+        }
+        for (path, hint) in paths {
+            // A file that is known to be busy is looked at when it should be quiet, however often it is touched.
+            let at = match self.looks.get(&path) {
+                Some((at, _)) if hint == Hint::Touched => *at,
+                _ => steady,
+            };
+            self.look_at(path, at, hint);
+        }
+    }
+
+    fn look_at(&mut self, path: RelPath, at: Timestamp, hint: Hint) {
+        if let Some((previous, _)) = self.looks.insert(path.clone(), (at, hint)) {
+            self.looks_by_time.remove(&(previous, path.clone()));
+        }
+        self.looks_by_time.insert((at, path));
+    }
+
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        if self.scanning {
+            return None;
+        }
+        Some(self.looks_by_time.first().map_or(self.next_walk, |(at, _)| self.next_walk.min(*at)))
+    }
+
+    pub(super) fn has_looks(&self) -> bool {
+        !self.looks.is_empty()
+    }
+
+    fn take_due_looks(&mut self, steady: Timestamp) -> Vec<(RelPath, Hint)> {
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.looks_by_time.first()
+            && *at <= steady
+        {
+            let Some((_, path)) = self.looks_by_time.pop_first() else { break };
+            let Some((_, hint)) = self.looks.remove(&path) else { continue };
+            due.push((path, hint));
+        }
+        due
+    }
+}
+
+impl Reconciler {
+    /// Makes entries follow the manifest: those of known files, and those that it names itself.
+    pub(super) fn apply_manifest(&mut self, now: Now) {
+        self.apply_accounts();
+        for entry in self.entries.values_mut() {
+            entry.rule = None;
+        }
+        let literals = self.manifest.literal_files().cloned();
+        let paths: BTreeSet<RelPath> = self.files.known.keys().cloned().chain(literals).collect();
+        for path in &paths {
+            self.select(path, now.steady);
+        }
+        if self.mode == Mode::Daemon || self.files.walked {
+            self.dirty.extend(self.entries.keys().cloned());
+        }
+    }
+
+    /// Makes a file the entries that the manifest wants it to be.
+    fn select(&mut self, path: &RelPath, steady: Timestamp) {
+        let selected = self.manifest.selected(path);
+        if selected.is_empty() {
+            return;
+        }
+        self.files.known.entry(path.clone()).or_insert(FileState {
+            observation: None,
+            since: steady,
+            generation: 0,
+        });
+        for (provider, rule) in selected {
+            let key = EntryKey { path: path.clone(), provider };
+            self.entries.entry(key).or_default().rule = u32::try_from(rule).ok();
+        }
+    }
+
+    /// The entries of a file.
+    pub(super) fn entries_of(&self, path: &RelPath) -> Vec<EntryKey> {
+        // '-' is the smallest name that a provider can have.
+        let Ok(smallest) = ProviderName::new("-") else { return Vec::new() };
+        let from = EntryKey { path: path.clone(), provider: smallest };
+        let range = self.entries.range((Bound::Included(from), Bound::Unbounded));
+        range.map(|(key, _)| key).take_while(|key| key.path == *path).cloned().collect()
+    }
+
+    pub(super) fn is_literal(&self, entry: &Entry) -> bool {
+        entry.rule.is_some_and(|rule| {
+            matches!(self.manifest.rules.get(rule as usize), Some(rule) if matches!(rule.files, manifest::Files::Literal(_)))
+        })
+    }
+
+    pub(super) fn take_report(&mut self, report: ScanReport, turn: &mut Turn) {
+        self.files.scanning = false;
+        let whole = report.coverage == Coverage::Everything;
+        self.files.walked |= whole;
+        match report.root {
+            RootHealth::Missing => {
+                self.retirement.folder = Folder::Missing;
+                return self.folder_unusable("it is not there".to_owned(), turn);
+            }
+            RootHealth::Unreadable { reason } => {
+                self.retirement.folder = Folder::Usual;
+                return self.folder_unusable(reason, turn);
+            }
+            RootHealth::Sound { empty: true, .. } if self.has_records() => {
+                self.retirement.folder = Folder::Empty;
+                return self.folder_unusable("it is empty".to_owned(), turn);
+            }
+            RootHealth::Sound { identity, .. } => {
+                self.retirement.see_root(identity);
+                if self.files.unusable.take().is_some() {
+                    turn.events.push(Event::FolderBack);
+                    self.files.rescan_now(turn.now.steady);
+                }
+            }
+        }
+        self.files.generation += 1;
+        for path in &report.unreadable_folders {
+            turn.events.push(Event::SubfolderUnreadable { path: path.clone() });
+        }
+        for (path, observation) in report.files {
+            self.observe(&path, observation, turn);
+        }
+        for path in self.unseen(&report.coverage) {
+            let hidden = report.unreadable_folders.iter().any(|folder| path.is_within(folder));
+            let observation = match hidden {
+                true => Observation::Unreadable { reason: "its folder cannot be listed".to_owned() },
+                false => Observation::Missing,
+            };
+            self.observe(&path, observation, turn);
+        }
+        if whole {
+            self.retirement.reconsider = true;
+            self.warn_when_overcommitted(turn);
+        }
+    }
+
+    fn has_records(&self) -> bool {
+        self.entries
+            .values()
+            .any(|entry| entry.record.as_ref().is_some_and(|record| record.current.is_some()))
+    }
+
+    /// Known files that the scan covered and did not name.
+    fn unseen(&self, coverage: &Coverage) -> Vec<RelPath> {
+        let generation = self.files.generation;
+        let stale = |state: &FileState| state.generation != generation;
+        match coverage {
+            Coverage::Everything => {
+                let known = self.files.known.iter().filter(|(_, state)| stale(state));
+                known.map(|(path, _)| path.clone()).collect()
+            }
+            Coverage::Paths(paths) => {
+                let below = paths.iter().flat_map(|folder| {
+                    let range =
+                        self.files.known.range::<RelPath, _>((Bound::Included(folder), Bound::Unbounded));
+                    range
+                        .take_while(move |(path, _)| path.as_str().starts_with(folder.as_str()))
+                        .filter(move |(path, state)| path.is_within(folder) && stale(state))
+                });
+                below.map(|(path, _)| path.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        }
+    }
+
+    fn observe(&mut self, path: &RelPath, observation: Observation, turn: &mut Turn) {
+        let steady = turn.now.steady;
+        if let Observation::Settling { look_again_at } = observation
+            && self.may_wait_for_files(steady)
+        {
+            self.files.look_at(path.clone(), look_again_at.max(steady), Hint::Complete);
+        }
+        if !self.files.known.contains_key(path) {
+            self.select(path, steady);
+        }
+        let Some(state) = self.files.known.get_mut(path) else { return };
+        state.generation = self.files.generation;
+        if state.observation.as_ref() == Some(&observation) {
+            return;
+        }
+        let condition = state.observation.as_ref().map(std::mem::discriminant);
+        if condition != Some(std::mem::discriminant(&observation)) {
+            state.since = steady;
+        }
+        state.observation = Some(observation);
+        self.dirty.extend(self.entries_of(path));
+    }
+
+    /// A single pass waits for busy files for a while only.
+    pub(super) fn may_wait_for_files(&self, steady: Timestamp) -> bool {
+        match self.mode {
+            Mode::Daemon => true,
+            Mode::Once { patience, .. } => steady < self.started + patience,
+            Mode::Plan => false,
+        }
+    }
+
+    /// The folder can't be looked at. That is no edit: what is published stays published.
+    pub(super) fn folder_unusable(&mut self, detail: String, turn: &mut Turn) {
+        self.retirement.reconsider = true;
+        if self.files.unusable.as_ref() == Some(&detail) {
+            return;
+        }
+        for state in self.files.known.values_mut() {
+            if !matches!(state.observation, Some(Observation::Missing)) {
+                let reason = format!("the folder cannot be used: {detail}");
+                state.observation = Some(Observation::Unreadable { reason });
+                state.since = turn.now.steady;
+            }
+        }
+        self.files.unusable = Some(detail.clone());
+        self.dirty.extend(self.entries.keys().cloned());
+        turn.events.push(Event::FolderUnusable { detail });
+    }
+
+    pub(super) fn ask_for_scan(&mut self, turn: &mut Turn) {
+        if self.files.scanning || self.stopping {
+            return;
+        }
+        let steady = turn.now.steady;
+        if self.files.next_walk <= steady {
+            let pause =
+                if self.files.unusable.is_some() { RETRY_UNUSABLE } else { self.manifest.sync.rescan };
+            self.files.next_walk = steady + pause;
+            self.files.looks.clear();
+            self.files.looks_by_time.clear();
+            self.files.scanning = true;
+            turn.effects.push(Effect::Scan(ScanRequest::Everything));
+            return;
+        }
+        let due = self.files.take_due_looks(steady);
+        if !due.is_empty() {
+            self.files.scanning = true;
+            turn.effects.push(Effect::Scan(ScanRequest::Paths(due)));
+        }
+    }
+
+    fn warn_when_overcommitted(&mut self, turn: &mut Turn) {
+        for capacity in self.capacity().into_iter().filter(Capacity::is_exceeded) {
+            let Capacity { provider, entries, round, margin } = capacity;
+            let Some(account) = self.accounts.get_mut(&provider) else { continue };
+            if !std::mem::replace(&mut account.told_overcommitted, true) {
+                turn.events.push(Event::Overcommitted { provider, entries, round, margin });
+            }
+        }
+    }
+}
+
+/// How soon a folder that could not be looked at is tried again.
+const RETRY_UNUSABLE: Duration = Duration::from_secs(10);

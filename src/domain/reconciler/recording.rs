@@ -1,0 +1,205 @@
+//! What has to be recorded and shown to readers, and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Effect, Event, Reconciler, Turn};
+use crate::domain::asset::EntryKey;
+use crate::domain::retry::Gate;
+use crate::domain::state::{Change, State};
+use crate::domain::time::Timestamp;
+
+/// How soon readers of the state file must see a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visible {
+    /// A URL, hash or type changed or ended: what readers hold is wrong.
+    AtOnce,
+    /// The same URL lives longer, or is not renewed any more: worth the journal, not yet a snapshot.
+    Soon,
+    /// Worth no more than the next snapshot: it can be found out again.
+    Eventually,
+}
+
+#[derive(Debug)]
+pub(super) struct Recording {
+    lineage: Arc<str>,
+    serial: u64,
+    /// Entries whose record the journal does not have yet.
+    unsaved: BTreeSet<EntryKey>,
+    journalling: bool,
+    publish_at: Option<Timestamp>,
+    publishing: bool,
+    /// When the next snapshot may start: saving never takes more than a fiftieth of the time.
+    not_before: Timestamp,
+    /// Shut while the state folder can't be written.
+    broken: Option<Gate>,
+    /// What people are told when the next snapshot is in place.
+    held_back: Vec<Event>,
+    /// What people are told when the snapshot that is being written is in place.
+    in_publication: Vec<Event>,
+}
+
+impl Recording {
+    pub(super) fn new(lineage: Arc<str>, serial: u64) -> Self {
+        Self {
+            lineage,
+            serial,
+            unsaved: BTreeSet::new(),
+            journalling: false,
+            publish_at: None,
+            publishing: false,
+            not_before: Timestamp::MIN,
+            broken: None,
+            held_back: Vec::new(),
+            in_publication: Vec::new(),
+        }
+    }
+
+    pub(super) fn note(&mut self, key: &EntryKey, visible: Visible, delay: Duration, steady: Timestamp) {
+        if visible != Visible::Eventually {
+            self.unsaved.insert(key.clone());
+        }
+        let at = match visible {
+            Visible::AtOnce => steady,
+            Visible::Soon => steady + delay,
+            Visible::Eventually => steady + delay.min(NEWS_DELAY_MAX),
+        };
+        self.publish_by(at);
+    }
+
+    /// Asks for a snapshot, at that moment at the latest.
+    pub(super) fn publish_by(&mut self, at: Timestamp) {
+        self.publish_at = Some(self.publish_at.map_or(at, |present| present.min(at)));
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Whether everything is recorded and shown.
+    pub(super) fn is_done(&self) -> bool {
+        self.unsaved.is_empty() && !self.journalling && !self.publishing && self.publish_at.is_none()
+    }
+
+    pub(super) fn next_save(&self) -> Option<Timestamp> {
+        if self.publishing {
+            return None;
+        }
+        let gate = self.broken.and_then(|gate| gate.closed_until);
+        self.publish_at.map(|at| at.max(self.not_before).max(gate.unwrap_or(Timestamp::MIN)))
+    }
+
+    fn shut(&mut self, detail: String, turn: &mut Turn) {
+        let steady = turn.now.steady;
+        let mut gate = self.broken.unwrap_or_default();
+        gate.shut(steady, Duration::from_secs(1 << gate.attempts.min(5)));
+        if self.broken.replace(gate).is_none() {
+            turn.events.push(Event::StateUnwritable { detail });
+            turn.events.append(&mut self.in_publication);
+            turn.events.append(&mut self.held_back);
+        }
+        self.publish_by(steady);
+    }
+
+    /// After a failure the journal has a gap, so that only a whole snapshot mends it.
+    pub(super) fn on_recorded(&mut self, result: Result<(), String>, turn: &mut Turn) {
+        self.journalling = false;
+        if let Err(detail) = result {
+            self.shut(detail, turn);
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}
+
+impl Reconciler {
+    pub(super) fn take_published(&mut self, result: Result<(), String>, took: Duration, turn: &mut Turn) {
+        let recording = &mut self.recording;
+        recording.publishing = false;
+        recording.not_before = turn.now.steady + took.saturating_mul(PAUSE_PER_SAVE).max(PAUSE_MIN);
+        match result {
+            Err(detail) => recording.shut(detail, turn),
+            Ok(()) => {
+                if recording.broken.take().is_some() {
+                    turn.events.push(Event::StateWritable);
+                    self.dirty.extend(self.entries.keys().cloned());
+                }
+                turn.events.append(&mut self.recording.in_publication);
+            }
+        }
+    }
+
+    /// Hands what is new to the journal, and a snapshot to readers when it is time.
+    pub(super) fn save(&mut self, turn: &mut Turn) {
+        let steady = turn.now.steady;
+        self.hold_back_events(turn);
+        let in_order = self.recording.broken.is_none();
+        if in_order && !self.recording.journalling && !self.recording.unsaved.is_empty() {
+            let keys = std::mem::take(&mut self.recording.unsaved);
+            let changes = keys.into_iter().map(|key| self.change(key)).collect();
+            self.recording.journalling = true;
+            turn.effects.push(Effect::Record(changes));
+        }
+        let hurry = self.is_idle_pass(steady) && self.recording.publish_at.is_some();
+        let due = self.recording.next_save().is_some_and(|at| at <= steady);
+        if (due || hurry) && !self.recording.publishing {
+            self.recording.publish_at = None;
+            self.recording.publishing = true;
+            self.recording.in_publication.append(&mut self.recording.held_back);
+            if !in_order {
+                self.recording.unsaved.clear();
+            }
+            turn.effects.push(Effect::Publish(Box::new(self.snapshot())));
+        }
+    }
+
+    fn change(&mut self, key: EntryKey) -> Change {
+        let record = self.entries.get(&key).and_then(|entry| entry.record.clone());
+        Change { serial: self.recording.next_serial(), key, record }
+    }
+
+    fn snapshot(&mut self) -> State {
+        self.recording.next_serial();
+        self.state()
+    }
+
+    /// The last snapshot before the end, where one is needed, and what was still to be told.
+    #[must_use]
+    pub fn last_words(&mut self) -> (Option<State>, Vec<Event>) {
+        let needed = !self.recording.is_done() || self.recording.is_broken();
+        let mut events = std::mem::take(&mut self.recording.in_publication);
+        events.append(&mut self.recording.held_back);
+        (needed.then(|| self.snapshot()), events)
+    }
+
+    /// Everything that is known, as readers get it. Cheap: records are shared, not copied.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let serial = self.recording.serial;
+        let recorded = |(key, entry): (&EntryKey, &super::Entry)| Some((key.clone(), entry.record.clone()?));
+        State {
+            lineage: self.recording.lineage.clone(),
+            serial,
+            root: self.retirement.root(),
+            records: self.entries.iter().filter_map(recorded).collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    fn hold_back_events(&mut self, turn: &mut Turn) {
+        if self.recording.broken.is_some() {
+            return;
+        }
+        let (held, now): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut turn.events).into_iter().partition(Event::waits_for_publication);
+        self.recording.held_back.extend(held);
+        turn.events = now;
+    }
+}
+
+const NEWS_DELAY_MAX: Duration = Duration::from_secs(10);
+const PAUSE_PER_SAVE: u32 = 50;
+const PAUSE_MIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,192 @@
+//! What there is to say about everything at once: the plan, and how a pass ended.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::entry::Entry;
+use super::{Mode, Reconciler};
+use crate::domain::asset::{EntryKey, ProviderName};
+use crate::domain::failure::FailureClass;
+use crate::domain::guard::Halt;
+use crate::domain::lease::Schedule;
+use crate::domain::observation::Observation;
+use crate::domain::plan::{Action, Block, PlanItem, Verdict};
+use crate::domain::state::Record;
+use crate::domain::time::{Now, format_duration};
+
+/// How things stand, for an exit code and a last line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Entries that should be alive.
+    pub entries: usize,
+    /// Those of them whose wanted content has a live URL.
+    pub alive: usize,
+    /// Those of them that have no live URL, or whose new content could not be published.
+    pub failing: usize,
+    /// Entries of `alive` whose file is missing or unusable.
+    pub kept_alive: usize,
+    /// Why the guard holds back retirements, if it does.
+    pub halted: Option<Halt>,
+    /// Providers that refuse our credentials.
+    pub refused: Vec<ProviderName>,
+    /// Providers whose credentials were not found, and which.
+    pub unusable: Vec<(ProviderName, String)>,
+    /// Whether the state folder can't be written.
+    pub unwritable: bool,
+}
+
+/// Whether a provider's entries can be renewed in time at the rate that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The provider.
+    pub provider: ProviderName,
+    /// Its entries.
+    pub entries: usize,
+    /// How long one round of renewals takes.
+    pub round: Duration,
+    /// How long it may take.
+    pub margin: Duration,
+}
+
+impl Capacity {
+    /// Whether it cannot.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.round > self.margin
+    }
+}
+
+impl Reconciler {
+    /// How much each account has to carry.
+    #[must_use]
+    pub fn capacity(&self) -> Vec<Capacity> {
+        let capacity = |(name, account): (&ProviderName, &Account)| {
+            let entries = self.entries.keys().filter(|key| key.provider == *name).count();
+            let rate = account.config.rate;
+            let round =
+                rate.per.saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX)) / rate.requests.max(1);
+            Capacity { provider: name.clone(), entries, round, margin: account.terms.margin }
+        };
+        self.accounts.iter().map(capacity).collect()
+    }
+
+    /// The moments of an entry's published handle.
+    #[must_use]
+    pub fn schedule(&self, key: &EntryKey, now: Now) -> Option<Schedule> {
+        let handle = self.entries.get(key)?.record.as_ref()?.live()?;
+        Some(self.accounts.get(&key.provider)?.terms.schedule(key, handle, now))
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn summary(&self, now: Now) -> Summary {
+        let mut summary = Summary {
+            halted: self.retirement.halt().cloned(),
+            unwritable: self.recording.is_broken(),
+            ..Summary::default()
+        };
+        for (name, account) in &self.accounts {
+            if account.breaker.open_for() == Some(FailureClass::CredentialsRefused) {
+                summary.refused.push(name.clone());
+            }
+            summary.unusable.extend(account.unusable.clone().map(|detail| (name.clone(), detail)));
+        }
+        for (key, entry) in &self.entries {
+            if entry.rule.is_none() || entry.is_retired() {
+                continue;
+            }
+            summary.entries += 1;
+            let live = entry.record.as_ref().is_some_and(|record| record.live().is_some());
+            let verdict = self.judge(key, self.want_unclaimed(key), now);
+            let pending = verdict.as_ref().is_some_and(|verdict| verdict.replacement.is_some());
+            let block = verdict.and_then(|verdict| verdict.block);
+            let gone = matches!(block, Some(Block::Missing | Block::Unreadable(_)));
+            if live && !pending && (block.is_none() || gone) {
+                summary.alive += 1;
+                summary.kept_alive += usize::from(gone);
+            } else {
+                summary.failing += 1;
+            }
+        }
+        summary
+    }
+
+    /// The record of each entry, in order.
+    pub fn records(&self) -> impl Iterator<Item = (&EntryKey, Option<&Record>)> {
+        self.entries.iter().map(|(key, entry)| (key, entry.record.as_deref()))
+    }
+
+    /// What would be done about each entry, in order.
+    #[must_use]
+    pub fn plan(&mut self, now: Now) -> Vec<PlanItem> {
+        debug_assert_eq!(self.mode, Mode::Plan, "a running engine acts instead");
+        let keys: Vec<EntryKey> = self.entries.keys().cloned().collect();
+        keys.into_iter().filter_map(|key| self.plan_item(key, now)).collect()
+    }
+
+    fn plan_item(&mut self, key: EntryKey, now: Now) -> Option<PlanItem> {
+        let wanted = self.want(&key);
+        let entry = self.entries.get(&key)?;
+        let live = entry.record.as_ref().and_then(|record| record.live());
+        let deadline = live.map(|handle| handle.expires_at);
+        let keep = |action, why: String| (action, why, 0, 0);
+        let (action, why, bytes, requests) = if entry.is_retired() {
+            keep(Action::Retired, "expires by itself".to_owned())
+        } else if self.retirement.leaving.contains(&key) {
+            match self.retirement.halt() {
+                Some(halt) => {
+                    keep(Action::Blocked, format!("held back by the guard: {halt}; see `mediakeep approve`"))
+                }
+                None => keep(Action::Retire, leaving_why(entry)),
+            }
+        } else {
+            let verdict = self.judge(&key, wanted, now)?;
+            self.plan_verdict(&key, entry, &verdict, now)
+        };
+        Some(PlanItem { key, action, why, bytes, requests, deadline })
+    }
+
+    fn plan_verdict(
+        &self,
+        key: &EntryKey,
+        entry: &Entry,
+        verdict: &Verdict,
+        now: Now,
+    ) -> (Action, String, u64, u32) {
+        if let Some((reason, wanted)) = self.choose(key, entry, verdict, now.steady) {
+            let action = if reason.is_renewal() { Action::Renew } else { Action::Upload };
+            let why = match &verdict.block {
+                Some(block) => {
+                    format!("{}; source unusable, kept alive: {}", reason.as_str(), block.explain())
+                }
+                None => reason.as_str().to_owned(),
+            };
+            return (action, why, wanted.size, 1);
+        }
+        let alive = verdict.schedule.is_some();
+        let missing = matches!(self.files.observation(&key.path), Some(Observation::Missing));
+        match &verdict.block {
+            Some(Block::Settling) => (Action::Wait, Block::Settling.explain(), 0, 0),
+            Some(block) if alive && missing => {
+                (Action::KeepAlive, format!("source missing, kept alive: {}", block.explain()), 0, 0)
+            }
+            Some(block) if alive => {
+                (Action::Blocked, format!("{}; older content is kept alive", block.explain()), 0, 0)
+            }
+            Some(block) => (Action::Blocked, block.explain(), 0, 0),
+            None => {
+                let due = verdict.renewal.as_ref().map(|(at, ..)| at.saturating_since(now.steady));
+                let why =
+                    due.map_or_else(String::new, |left| format!("renewal in {}", format_duration(left)));
+                (Action::Keep, why, 0, 0)
+            }
+        }
+    }
+}
+
+fn leaving_why(entry: &Entry) -> String {
+    match entry.rule {
+        None => "no longer in the manifest".to_owned(),
+        Some(_) => "its file is gone".to_owned(),
+    }
+}

@@ -1,0 +1,218 @@
+//! Letting entries go: those that left the manifest, and those whose file left a glob, past the guard.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::recording::Visible;
+use super::{Effect, Event, Mode, Reconciler, Turn};
+use crate::domain::asset::{ContentHash, EntryKey, ProviderName};
+use crate::domain::guard::{self, Case, Folder, Halt};
+use crate::domain::lease::on_steady_clock;
+use crate::domain::manifest::Files;
+use crate::domain::observation::{Observation, RootIdentity};
+use crate::domain::state::{Record, digest};
+use crate::domain::time::{Now, Timestamp};
+
+#[derive(Debug)]
+pub(super) struct Retirement {
+    pub folder: Folder,
+    known_root: Option<RootIdentity>,
+    seen_root: Option<RootIdentity>,
+    /// Entries that nothing wants any more and that are not retired yet.
+    pub leaving: BTreeSet<EntryKey>,
+    /// Whether something changed that the guard's answer depends on.
+    pub reconsider: bool,
+    /// The digest of a set that somebody approved.
+    pub approved: Option<String>,
+    halted: Option<(Halt, usize)>,
+}
+
+impl Retirement {
+    pub(super) fn new(known_root: Option<RootIdentity>) -> Self {
+        Self {
+            folder: Folder::Usual,
+            known_root,
+            seen_root: None,
+            leaving: BTreeSet::new(),
+            reconsider: true,
+            approved: None,
+            halted: None,
+        }
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted.is_some()
+    }
+
+    pub(super) fn halt(&self) -> Option<&Halt> {
+        self.halted.as_ref().map(|(halt, _)| halt)
+    }
+
+    pub(super) fn root(&self) -> Option<RootIdentity> {
+        self.known_root.or(self.seen_root)
+    }
+
+    pub(super) fn see_root(&mut self, identity: RootIdentity) {
+        self.seen_root = Some(identity);
+        let other = self.known_root.is_some_and(|known| known.device != identity.device);
+        self.folder = if other { Folder::OtherFileSystem } else { Folder::Usual };
+    }
+}
+
+impl Reconciler {
+    /// From when on nothing wants a recorded entry any more; `None` while something does.
+    pub(super) fn leaves_at(&self, key: &EntryKey, entry: &Entry) -> Option<Timestamp> {
+        let record = entry.record.as_ref().filter(|record| record.retired_at.is_none())?;
+        record.current.as_ref()?;
+        if entry.rule.is_none() {
+            return Some(Timestamp::MIN);
+        }
+        if self.is_literal(entry) {
+            return None;
+        }
+        if matches!(self.retirement.folder, Folder::Missing | Folder::Empty) {
+            return Some(Timestamp::MIN);
+        }
+        let file = self.files.known.get(&key.path)?;
+        let missing = matches!(file.observation, Some(Observation::Missing));
+        missing.then(|| file.since + self.removal_delay())
+    }
+
+    /// A removal counts after a while: editors and git remove files that they are about to write. What is only
+    /// asked what it would do says it at once.
+    fn removal_delay(&self) -> Duration {
+        if self.mode == Mode::Plan { Duration::ZERO } else { REMOVAL_DELAY }
+    }
+
+    pub(super) fn note_leaving(&mut self, key: &EntryKey, now: Now) {
+        let leaves = self.entries.get(key).and_then(|entry| self.leaves_at(key, entry));
+        let changed = match leaves.is_some_and(|at| at <= now.steady) {
+            true => self.retirement.leaving.insert(key.clone()),
+            false => self.retirement.leaving.remove(key),
+        };
+        self.retirement.reconsider |= changed;
+    }
+
+    /// Retires what leaves, unless the guard holds it back.
+    pub(super) fn retire(&mut self, turn: &mut Turn) {
+        let approved = self.retirement.approved.take();
+        if !self.files.walked || !(self.retirement.reconsider || approved.is_some()) {
+            return;
+        }
+        self.retirement.reconsider = false;
+        if self.retirement.leaving.is_empty() {
+            if self.retirement.folder == Folder::OtherFileSystem && self.files.unusable.is_none() {
+                self.retirement.known_root = self.retirement.seen_root;
+            }
+            return self.release_guard(turn);
+        }
+        let is_approved = approved.is_some_and(|approved| approved == digest(&self.retirement.leaving));
+        match guard::check(&self.case(turn.now)) {
+            Err(halt) if !is_approved => self.hold_back(halt, turn),
+            result => {
+                if is_approved {
+                    turn.effects.push(Effect::ConsumeApproval);
+                }
+                drop(result);
+                self.release_guard(turn);
+                self.let_go(turn);
+            }
+        }
+    }
+
+    fn release_guard(&mut self, turn: &mut Turn) {
+        if self.retirement.halted.take().is_some() {
+            turn.events.push(Event::GuardReleased);
+        }
+    }
+
+    fn hold_back(&mut self, halt: Halt, turn: &mut Turn) {
+        let held_back = self.retirement.leaving.len();
+        let news = (halt.clone(), held_back);
+        if self.retirement.halted.as_ref() != Some(&news) {
+            let examples = self.retirement.leaving.iter().take(EXAMPLES).cloned().collect();
+            turn.events.push(Event::GuardHalted { halt, held_back, examples });
+            self.retirement.halted = Some(news);
+        }
+    }
+
+    fn let_go(&mut self, turn: &mut Turn) {
+        if self.mode == Mode::Plan {
+            return;
+        }
+        let wall = turn.now.wall.floor_to_second();
+        for key in std::mem::take(&mut self.retirement.leaving) {
+            let expires_at =
+                self.entries.get(&key).and_then(|entry| Some(entry.record.as_ref()?.live()?.expires_at));
+            self.edit(&key, Visible::Soon, turn, |record: &mut Record| {
+                record.retired_at = Some(wall);
+                record.trouble = None;
+            });
+            turn.events.push(Event::Retired { key: key.clone(), expires_at });
+            self.dirty.insert(key);
+        }
+    }
+
+    fn case(&self, now: Now) -> Case {
+        let longest = self.accounts.values().map(|account| account.terms.margin).max().unwrap_or_default();
+        let window_start = now.steady - guard::window(longest);
+        let retired_lately = self.entries.values().filter_map(|entry| entry.record.as_ref()?.retired_at);
+        let retired_lately = retired_lately.filter(|at| on_steady_clock(*at, now) > window_start).count();
+        let still_there = self.still_there();
+        let lost = |key: &&EntryKey| {
+            let record = self.entries.get(*key).and_then(|entry| entry.record.as_ref());
+            let hash = record.and_then(|record| record.current.as_ref()).map(|handle| handle.hash);
+            hash.is_none_or(|hash| !still_there.contains(&(&key.provider, hash)))
+        };
+        let lost: Vec<&EntryKey> = self.retirement.leaving.iter().filter(lost).collect();
+        Case {
+            folder: self.retirement.folder,
+            leaving: lost.len(),
+            retired_lately,
+            entries: self.entries.len(),
+            emptied_rule: self.emptied_rule(&lost),
+        }
+    }
+
+    /// Content that is in the folder, by provider: what leaves under one path and is there under another moved.
+    fn still_there(&self) -> BTreeSet<(&ProviderName, ContentHash)> {
+        let staying = self.entries.iter().filter(|(_, entry)| entry.rule.is_some());
+        staying
+            .filter_map(|(key, _)| match self.files.observation(&key.path)? {
+                Observation::Present { hash, .. } => Some((&key.provider, *hash)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// A rule that lost all its files, if there is one.
+    fn emptied_rule(&self, lost: &[&EntryKey]) -> Option<String> {
+        let rules_of_lost = lost.iter().filter_map(|key| self.entries.get(*key)?.rule);
+        let emptied: BTreeSet<u32> = rules_of_lost.collect();
+        if emptied.is_empty() {
+            return None;
+        }
+        let populated: BTreeSet<u32> = self
+            .entries
+            .iter()
+            .filter(|(key, _)| !matches!(self.files.observation(&key.path), Some(Observation::Missing)))
+            .filter_map(|(_, entry)| entry.rule)
+            .collect();
+        let rule = emptied.difference(&populated).next()?;
+        match &self.manifest.rules.get(*rule as usize)?.files {
+            Files::Glob { include, .. } => Some(include.glob().to_string()),
+            Files::Literal(_) => None,
+        }
+    }
+
+    /// What the guard holds back, for those who have to approve it.
+    #[must_use]
+    pub fn held_back(&self) -> Option<(&Halt, &BTreeSet<EntryKey>)> {
+        self.retirement.halt().map(|halt| (halt, &self.retirement.leaving))
+    }
+}
+
+const REMOVAL_DELAY: Duration = Duration::from_secs(60);
+/// How many entries a message names.
+const EXAMPLES: usize = 5;

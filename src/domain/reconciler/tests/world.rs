@@ -1,0 +1,404 @@
+//! A small world to run the engine in: a folder, providers that really forget, and a clock that jumps from one
+//! moment to the next. Nothing sleeps and nothing is random.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::asset::{ContentHash, EntryKey, MediaId, ProviderName, RelPath, Scope};
+use crate::domain::event::Event;
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::kind::{Capabilities, Expiry, HandleKind, Kind, Naming, Renewal, Replacing, TypeRules};
+use crate::domain::manifest::{Files, Manifest, ProviderConfig, Rate, Rule, SyncOptions};
+use crate::domain::observation::{Coverage, Observation, RootHealth, RootIdentity, ScanReport, ScanRequest};
+use crate::domain::reconciler::uploading::Confirmation;
+use crate::domain::reconciler::{Effect, Input, Mode, Order, Outcome, Reconciler, Source, UploadError};
+use crate::domain::state::{Record, State};
+use crate::domain::time::{Now, Timestamp};
+
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+const LATENCY: Duration = Duration::from_millis(200);
+const TYPES: TypeRules = TypeRules { accepted: &["image/png", "audio/mpeg"], aliases: &[] };
+
+const fn capabilities(naming: Naming, hours: u64) -> Capabilities {
+    Capabilities {
+        naming,
+        replacing: Replacing::Overwrites,
+        expiry: Expiry::Fixed,
+        renewal: Renewal::UploadAgain,
+        handle: HandleKind::PublicUrl,
+        retention: Duration::from_secs(hours * 3600),
+        can_list: false,
+        can_find: false,
+        can_delete: false,
+        stores_cache_control: true,
+        max_bytes: 1000,
+        max_url_bytes: 1000,
+        types: TYPES,
+    }
+}
+
+const fn kind(name: &'static str, naming: Naming, hours: u64) -> Kind {
+    Kind {
+        name,
+        title: name,
+        settings: &[],
+        credentials: &[],
+        scope_setting: "account",
+        base_url: "https://provider.example",
+        token_url: None,
+        capabilities: capabilities(naming, hours),
+    }
+}
+
+/// The client names media, which live for 48 hours.
+pub(super) static NAMED: Kind = kind("named", Naming::Client, 48);
+/// The provider names media, which live for 6 hours.
+pub(super) static NUMBERED: Kind = kind("numbered", Naming::Server, 6);
+
+pub(super) fn path(text: &str) -> RelPath {
+    RelPath::new(text).unwrap()
+}
+
+pub(super) fn provider(text: &str) -> ProviderName {
+    ProviderName::new(text).unwrap()
+}
+
+fn config(kind: &'static Kind) -> ProviderConfig {
+    ProviderConfig {
+        kind,
+        settings: BTreeMap::new(),
+        base_url: kind.base_url.parse().unwrap(),
+        token_url: None,
+        retention: None,
+        margin: None,
+        concurrency: 4,
+        rate: Rate { requests: 10, per: Duration::from_secs(1) },
+    }
+}
+
+/// A manifest with these rules: `*.png` is a glob, anything else a file; each goes to the providers named.
+pub(super) fn manifest(rules: &[(&str, &[&str])]) -> Manifest {
+    let rule = |(pattern, to): &(&str, &[&str])| Rule {
+        files: if pattern.contains('*') {
+            let include = globset::Glob::new(pattern).unwrap().compile_matcher();
+            Files::Glob { include, exclude: globset::GlobSet::empty() }
+        } else {
+            Files::Literal(path(pattern))
+        },
+        to: to.iter().map(|name| provider(name)).collect(),
+        id: None,
+        content_type: None,
+        cache_control: None,
+    };
+    let kinds = [("named", &NAMED), ("numbered", &NUMBERED)];
+    let sync = SyncOptions {
+        root: "/media".into(),
+        state_dir: "/state".into(),
+        settle: Duration::from_secs(2),
+        rescan: Duration::from_secs(900),
+        keep_copies: true,
+    };
+    let providers = kinds.into_iter().map(|(name, kind)| (provider(name), config(kind))).collect();
+    Manifest::new(sync, providers, rules.iter().map(rule).collect(), Vec::new(), Vec::new())
+}
+
+/// How a provider answers.
+#[derive(Clone, Debug)]
+pub(super) enum Mood {
+    Well,
+    Failing(Failure),
+}
+
+#[derive(Debug)]
+struct Stored {
+    hash: ContentHash,
+    dies_at: Timestamp,
+}
+
+pub(super) struct World {
+    pub engine: Reconciler,
+    pub now: Now,
+    pub folder: BTreeMap<RelPath, Vec<u8>>,
+    pub root: Option<RootIdentity>,
+    pub busy: Vec<RelPath>,
+    pub mood: BTreeMap<ProviderName, Mood>,
+    pub kept: BTreeMap<ContentHash, Vec<u8>>,
+    pub state_writable: bool,
+    pub events: Vec<Event>,
+    pub published: State,
+    /// Requests by provider.
+    pub requests: BTreeMap<ProviderName, usize>,
+    /// What went over the wire, in order.
+    pub sent: Vec<EntryKey>,
+    pub dead_urls_seen: usize,
+    pub scope: Scope,
+    pub approvals_used: usize,
+    stored: BTreeMap<String, Stored>,
+    replies: Vec<(Timestamp, Input)>,
+    uploads: u64,
+    wake_at: Timestamp,
+    most_in_flight: usize,
+}
+
+impl World {
+    pub(super) fn new(manifest: Manifest) -> Self {
+        Self::with_mode(manifest, Mode::Daemon)
+    }
+
+    pub(super) fn with_mode(manifest: Manifest, mode: Mode) -> Self {
+        let now = Now::at("2026-11-21T16:00:00Z".parse().unwrap());
+        let state = State { lineage: "test".into(), serial: 0, root: None, records: BTreeMap::new() };
+        let mut world = Self {
+            engine: Reconciler::new(mode, Arc::new(manifest), state.clone(), 7, now),
+            now,
+            folder: BTreeMap::new(),
+            root: Some(RootIdentity { device: 1, inode: 2 }),
+            busy: Vec::new(),
+            mood: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            state_writable: true,
+            events: Vec::new(),
+            published: state,
+            requests: BTreeMap::new(),
+            sent: Vec::new(),
+            dead_urls_seen: 0,
+            scope: Scope::new("acct").unwrap(),
+            approvals_used: 0,
+            stored: BTreeMap::new(),
+            replies: Vec::new(),
+            uploads: 0,
+            wake_at: now.steady,
+            most_in_flight: 0,
+        };
+        world.connect();
+        world
+    }
+
+    pub(super) fn connect(&mut self) {
+        for name in ["named", "numbered"] {
+            let result = Ok(self.scope.clone());
+            self.reply(Duration::ZERO, Input::Account { provider: provider(name), result });
+        }
+    }
+
+    /// As after a crash: only what was published (or recorded) is known.
+    pub(super) fn restart(&mut self, manifest: Manifest) {
+        self.replies.clear();
+        self.engine = Reconciler::new(Mode::Daemon, Arc::new(manifest), self.published.clone(), 8, self.now);
+        self.wake_at = self.now.steady;
+        self.connect();
+    }
+
+    pub(super) fn write(&mut self, name: &str, bytes: &[u8]) {
+        self.folder.insert(path(name), bytes.to_vec());
+        self.touch(name);
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.folder.remove(&path(name));
+        self.touch(name);
+    }
+
+    fn touch(&mut self, name: &str) {
+        let paths = vec![(path(name), crate::domain::observation::Hint::Complete)];
+        self.reply(Duration::ZERO, Input::Touched { paths, everything: false });
+    }
+
+    pub(super) fn give(&mut self, input: Input) {
+        self.reply(Duration::ZERO, input);
+    }
+
+    fn reply(&mut self, after: Duration, input: Input) {
+        self.replies.push((self.now.steady + after, input));
+    }
+
+    pub(super) fn fail(&mut self, name: &str, class: FailureClass) {
+        let failure = Failure::without_answer(class, format!("{class} for a test"));
+        self.mood.insert(provider(name), Mood::Failing(failure));
+    }
+
+    pub(super) fn mend(&mut self, name: &str) {
+        self.mood.insert(provider(name), Mood::Well);
+    }
+
+    /// Lets time pass, turn by turn.
+    pub(super) fn run(&mut self, length: Duration) {
+        let end = self.now.steady + length;
+        for _ in 0..2_000_000 {
+            let next_reply = self.replies.iter().map(|(at, _)| *at).min().unwrap_or(Timestamp::MAX);
+            let next = self.wake_at.min(next_reply).max(self.now.steady);
+            if next > end {
+                self.advance(end);
+                return;
+            }
+            self.advance(next);
+            self.turn();
+        }
+        panic!("the engine does not come to rest");
+    }
+
+    fn advance(&mut self, steady: Timestamp) {
+        let passed = steady.saturating_since(self.now.steady);
+        self.now = Now { wall: self.now.wall + passed, steady };
+    }
+
+    fn turn(&mut self) {
+        let (due, later) =
+            std::mem::take(&mut self.replies).into_iter().partition(|(at, _)| *at <= self.now.steady);
+        self.replies = later;
+        let due: Vec<(Timestamp, Input)> = due;
+        let step = self.engine.step(self.now, due.into_iter().map(|(_, input)| input).collect());
+        assert!(
+            step.wake_at >= self.now.steady || !step.effects.is_empty(),
+            "a turn that wants to be at once again"
+        );
+        self.wake_at = step.wake_at.max(self.now.steady + Duration::from_millis(1));
+        self.events.extend(step.events);
+        for effect in step.effects {
+            self.perform(effect);
+        }
+        self.look_for_dead_urls();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Scan(request) => {
+                let report = self.scan(&request);
+                self.reply(Duration::from_millis(5), Input::Scanned(report));
+            }
+            Effect::Reconnect(name) => {
+                let result = Ok(self.scope.clone());
+                self.reply(Duration::ZERO, Input::Account { provider: name, result });
+            }
+            Effect::Upload(order) => self.upload(*order),
+            Effect::Record(changes) => {
+                let result = self.write_state();
+                if result.is_ok() {
+                    for change in changes {
+                        self.published.serial = change.serial;
+                        match change.record {
+                            Some(record) => drop(self.published.records.insert(change.key, record)),
+                            None => drop(self.published.records.remove(&change.key)),
+                        }
+                    }
+                }
+                self.reply(Duration::from_millis(1), Input::Recorded(result));
+            }
+            Effect::Publish(state) => {
+                let result = self.write_state();
+                if result.is_ok() {
+                    self.published = *state;
+                }
+                self.reply(
+                    Duration::from_millis(3),
+                    Input::Published { result, took: Duration::from_millis(3) },
+                );
+            }
+            Effect::ConsumeApproval => self.approvals_used += 1,
+        }
+    }
+
+    fn write_state(&self) -> Result<(), String> {
+        if self.state_writable { Ok(()) } else { Err("no space left on device".to_owned()) }
+    }
+
+    fn scan(&self, request: &ScanRequest) -> ScanReport {
+        let coverage = match request {
+            ScanRequest::Everything => Coverage::Everything,
+            ScanRequest::Paths(paths) => {
+                Coverage::Paths(paths.iter().map(|(path, _)| path.clone()).collect())
+            }
+        };
+        let root = match self.root {
+            None => RootHealth::Missing,
+            Some(identity) => RootHealth::Sound { identity, empty: self.folder.is_empty() },
+        };
+        let covered = |path: &RelPath| match &coverage {
+            Coverage::Everything => true,
+            Coverage::Paths(paths) => paths.iter().any(|folder| path.is_within(folder)),
+        };
+        let look = |(path, bytes): (&RelPath, &Vec<u8>)| {
+            let observation = if self.busy.contains(path) {
+                Observation::Settling { look_again_at: self.now.steady + Duration::from_secs(2) }
+            } else {
+                Observation::Present { hash: ContentHash::of(bytes), size: bytes.len() as u64 }
+            };
+            (path.clone(), observation)
+        };
+        let files = match self.root {
+            None => Vec::new(),
+            Some(_) => self.folder.iter().filter(|(path, _)| covered(path)).map(look).collect(),
+        };
+        ScanReport { coverage, root, files, unreadable_folders: Vec::new() }
+    }
+
+    fn upload(&mut self, order: Order) {
+        *self.requests.entry(order.key.provider.clone()).or_default() += 1;
+        self.sent.push(order.key.clone());
+        let in_flight =
+            1 + self.replies.iter().filter(|(_, input)| matches!(input, Input::Uploaded(_))).count();
+        self.most_in_flight = self.most_in_flight.max(in_flight);
+        assert!(in_flight <= 8, "more at once than two accounts of four allow");
+        let bytes = order.sources.iter().find_map(|source| {
+            let bytes = match source {
+                Source::File => self.root.and_then(|_| self.folder.get(&order.key.path)),
+                Source::KeptCopy => self.kept.get(&order.wanted.hash),
+            }?;
+            (ContentHash::of(bytes) == order.wanted.hash).then(|| (*source, bytes.clone()))
+        });
+        let (source, result) = match bytes {
+            None => (None, Err(UploadError::NoSource("nothing has these bytes".to_owned()))),
+            Some((source, bytes)) => (Some(source), self.store(&order, bytes)),
+        };
+        let outcome = Outcome { order, sent: self.now, source, result };
+        self.reply(LATENCY, Input::Uploaded(Box::new(outcome)));
+    }
+
+    fn store(&mut self, order: &Order, bytes: Vec<u8>) -> Result<Confirmation, UploadError> {
+        let name = &order.key.provider;
+        if let Some(Mood::Failing(failure)) = self.mood.get(name) {
+            return Err(UploadError::Provider(failure.clone()));
+        }
+        self.uploads += 1;
+        let id =
+            order.wanted.id.clone().unwrap_or_else(|| MediaId::new(&format!("n{}", self.uploads)).unwrap());
+        let url = format!("https://{name}.example/{}/{id}", self.scope);
+        let life = if name.as_str() == "named" { 48 } else { 6 } * HOUR;
+        self.stored.insert(url.clone(), Stored { hash: order.wanted.hash, dies_at: self.now.steady + life });
+        self.kept.insert(order.wanted.hash, bytes);
+        Ok(Confirmation { id, url, scope: self.scope.clone(), expires_at: None })
+    }
+
+    /// The promise: what readers see is alive, with the bytes whose hash they see.
+    fn look_for_dead_urls(&mut self) {
+        for (key, record) in &self.published.records {
+            let Some(handle) = record.live() else { continue };
+            let url = handle.url.as_deref().unwrap_or_default();
+            match self.stored.get(url) {
+                Some(stored) if stored.dies_at > self.now.steady => {
+                    assert_eq!(stored.hash, handle.hash, "{key}: other bytes than recorded");
+                }
+                _ => self.dead_urls_seen += 1,
+            }
+        }
+    }
+
+    pub(super) fn record(&self, name: &str, provider_name: &str) -> Option<&Record> {
+        let key = EntryKey { path: path(name), provider: provider(provider_name) };
+        self.published.records.get(&key).map(|record| &**record)
+    }
+
+    pub(super) fn url(&self, name: &str, provider_name: &str) -> Option<String> {
+        self.record(name, provider_name)?.live()?.url.as_deref().map(str::to_owned)
+    }
+
+    pub(super) fn requests_to(&self, name: &str) -> usize {
+        self.requests.get(&provider(name)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| matches(event)).count()
+    }
+}
