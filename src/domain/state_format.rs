@@ -1,1 +1,0 @@
-//! State file and journal as text.
