@@ -19,18 +19,51 @@ pub enum Durability {
 /// # Errors
 /// What the system said. The old content is then still in place, and no temporary file stays behind.
 pub fn replace(path: &Path, content: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
-    let folder = path.parent().ok_or_else(|| io::Error::other("a file needs a folder to lie in"))?;
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder)?;
+    stage(path, content, mode, durability)?.show()?;
+    if durability == Durability::Durable {
+        sync_folder(folder_of(path)?)?;
+    }
+    Ok(())
+}
+
+/// New content beside its place, whole but not visible yet. Dropped, it leaves nothing behind.
+#[must_use = "content that is never shown is thrown away"]
+pub struct Staged<'a> {
+    file: tempfile::NamedTempFile,
+    path: &'a Path,
+}
+
+/// The first half of [`replace`], for whoever has something to do before the new content shows.
+///
+/// # Errors
+/// What the system said.
+pub fn stage<'a>(
+    path: &'a Path,
+    content: &[u8],
+    mode: u32,
+    durability: Durability,
+) -> io::Result<Staged<'a>> {
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder_of(path)?)?;
     file.write_all(content)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     if durability == Durability::Durable {
         file.as_file().sync_all()?;
     }
-    file.persist(path).map_err(|error| error.error)?;
-    if durability == Durability::Durable {
-        sync_folder(folder)?;
+    Ok(Staged { file, path })
+}
+
+impl Staged<'_> {
+    /// Puts the content in its place. Its name survives a power cut only after [`sync_folder`].
+    ///
+    /// # Errors
+    /// What the system said; the old content is then still in place.
+    pub fn show(self) -> io::Result<()> {
+        self.file.persist(self.path).map(drop).map_err(|error| error.error)
     }
-    Ok(())
+}
+
+fn folder_of(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::Error::other("a file needs a folder to lie in"))
 }
 
 /// Makes the names in a folder survive a power cut.

@@ -33,6 +33,9 @@ pub enum LineError {
 }
 
 /// Appends a change to `text` as a line, with its newline.
+///
+/// # Panics
+/// Never: texts and numbers can always be written into memory.
 pub fn encode_line(text: &mut Vec<u8>, lineage: &str, change: &Change) {
     let start = text.len();
     let line = LineOut {

@@ -30,6 +30,9 @@ const OBJECT_END: &[u8] = b"\n}";
 const ENTRY_BYTES: usize = 640;
 
 /// The state file's bytes: the same state always gives the same bytes.
+///
+/// # Panics
+/// Never: texts and numbers can always be written into memory.
 #[must_use]
 pub fn encode(state: &State) -> Vec<u8> {
     let snapshot = SnapshotOut {
