@@ -1,5 +1,6 @@
 //! DECIDES. No async, no file, no socket, no clock, no logging: time arrives as an argument.
 
+pub mod approval;
 pub mod asset;
 pub mod event;
 pub mod export;
