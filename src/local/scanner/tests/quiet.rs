@@ -107,6 +107,13 @@ fn without_a_settle_time_a_file_is_read_at_once_and_every_write_is_seen() {
         let shown = by_path(scanner.scan(&ScanRequest::Everything).report);
         assert_eq!(shown["a.png"], present(content), "{round}");
     }
+    let mut world = World::new();
+    world.scanner = scanner_at(&world.root(), &[], Arc::new(SystemClock::new()));
+    world.scanner.reload(select(&[]), Arc::new([]), Duration::ZERO);
+    world.put("b.png", "1");
+    world.shown();
+    assert_eq!(world.shown()["b.png"], present("1"));
+    assert_eq!(world.progress().hashed_files, 0, "it was read at a moment that tells it from later versions");
 }
 
 #[test]

@@ -57,6 +57,24 @@ fn a_file_that_changes_during_a_read_is_never_reported_with_a_hash() {
 }
 
 #[test]
+fn a_file_whose_folder_is_replaced_during_a_read_is_not_what_its_path_names_any_more() {
+    let world = World::new();
+    world.put("folder/a.png", "old");
+    world.put("other/a.png", "new");
+    let root = Root::open(&world.root()).unwrap();
+    let source = Source::Path(&root, "folder/a.png");
+    let stamp = regular(source.stat()).unwrap();
+    let read = read_stable(source, &stamp, &mut Vec::new(), |now| {
+        if now == Moment::Read {
+            rustix::fs::rename(world.path("folder"), world.path("aside")).unwrap();
+            rustix::fs::rename(world.path("other"), world.path("folder")).unwrap();
+        }
+    })
+    .map(<[u8]>::to_vec);
+    assert!(matches!(read, Err(Unread::Changed)), "{read:?}");
+}
+
+#[test]
 fn a_file_that_is_left_alone_is_read_whole() {
     let world = World::new();
     let content = vec![7; 300_000];
@@ -83,7 +101,7 @@ impl Drop for SetAtEnd<'_> {
 fn no_mixture_of_two_versions_is_ever_hashed() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.png");
-    let versions = [vec![b'A'; 256 * 1024], vec![b'B'; 256 * 1024]];
+    let versions = [vec![b'A'; 900_000], vec![b'B'; 900_000]];
     put(&path, &versions[0]);
     let whole: Vec<_> = versions.iter().map(present).collect();
     let mut scanner = scanner_at(place.path(), &[], Arc::new(SystemClock::new()));
@@ -99,10 +117,9 @@ fn no_mixture_of_two_versions_is_ever_hashed() {
                 for (number, piece) in versions[round % 2].chunks(4096).enumerate() {
                     std::os::unix::fs::FileExt::write_all_at(&file, piece, (number * 4096) as u64).unwrap();
                 }
-                // Every now and then it pauses, so that there is something to be read.
-                if round % 8 == 0 {
-                    std::thread::sleep(Duration::from_millis(40));
-                }
+                // It pauses for about as long as the scanner waits before a read, so that the next version often
+                // begins in the middle of one.
+                std::thread::sleep(Duration::from_micros(20_000 + 100 * (round % 37) as u64));
             }
         });
         let _end = SetAtEnd(&done);
