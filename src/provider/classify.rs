@@ -229,8 +229,8 @@ fn connect_problem(error: &reqwest::Error) -> String {
     cause
 }
 
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut next: Option<&(dyn StdError + 'static)> = error.source();
+fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls);
@@ -247,18 +247,19 @@ fn tls_problem(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(problem) = error else {
         return format!("TLS failed: {error}");
     };
-    match problem {
-        Certificate::Expired
-        | Certificate::ExpiredContext { .. }
-        | Certificate::NotValidYet
-        | Certificate::NotValidYetContext { .. } => {
-            format!("{error}; check the clock of this machine")
+    let words = match problem {
+        Certificate::Expired | Certificate::ExpiredContext { .. } => {
+            "its certificate has expired, or the clock of this machine is ahead"
+        }
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, or the clock of this machine is behind"
         }
         Certificate::UnknownIssuer => {
-            format!("{error}; check the system's CA certificates and what sits between here and there")
+            "its certificate is from no known authority; check the system's CA certificates, and what sits between"
         }
-        _ => error.to_string(),
-    }
+        _ => return error.to_string(),
+    };
+    words.to_owned()
 }
 
 #[cfg(test)]
@@ -396,6 +397,29 @@ mod tests {
                 classifier.refused(FailureClass::ContentRefused, Operation::Upload, &answer(400, &[], &body));
             assert!(!failure.detail.contains("corr"), "{}", failure.detail);
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_points_to_the_clock_or_the_authorities() {
+        use rustls::CertificateError as Certificate;
+        let table = [
+            (rustls::Error::InvalidCertificate(Certificate::Expired), "the clock of this machine is ahead"),
+            (
+                rustls::Error::InvalidCertificate(Certificate::NotValidYet),
+                "the clock of this machine is behind",
+            ),
+            (rustls::Error::InvalidCertificate(Certificate::UnknownIssuer), "check the system's CA"),
+            (rustls::Error::InvalidCertificate(Certificate::NotValidForName), "invalid peer certificate"),
+            (rustls::Error::HandshakeNotComplete, "TLS failed: "),
+        ];
+        for (error, words) in table {
+            // As the TLS connector hands it on: inside an I/O error, inside another one.
+            let inner = std::io::Error::new(std::io::ErrorKind::InvalidData, error.clone());
+            let outer = std::io::Error::other(inner);
+            assert_eq!(tls_error(&outer), Some(&error));
+            assert!(tls_problem(&error).contains(words), "{}", tls_problem(&error));
+        }
+        assert_eq!(tls_error(&std::io::Error::other("refused")), None);
     }
 
     #[test]

@@ -29,7 +29,8 @@ static CONNECTS: &[(&Kind, Connect)] = &[
 
 /// Looks up a provider's credentials, now, and connects it. Sends nothing.
 ///
-/// A connected provider keeps the credentials it has: after a refusal, connecting again finds rotated ones.
+/// A connected provider keeps the credentials it has: after a refusal, connecting again finds rotated ones. Secrets
+/// in files are read here, so that a slow disk makes the caller wait.
 ///
 /// # Errors
 /// A credential reference that leads to nothing usable.

@@ -1,5 +1,9 @@
 //! TALKS TO A PROVIDER. Mechanism only: what is uploaded, when, how often, how many at once and what is to be done
 //! about a failure is decided elsewhere.
+//!
+//! A new provider is a [`Kind`], an implementation of [`Provider`] that meets every claim of [`conformance`], and a
+//! line each in `KINDS` and `CONNECTS` of `connect.rs`. `examples/custom_provider.rs` is a small one to begin with.
+//! One that speaks HTTP sends through [`http`] and leaves it to `classify` to say what an answer means.
 
 mod answer_text;
 pub mod bandwidth;

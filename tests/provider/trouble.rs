@@ -138,6 +138,16 @@ async fn an_endless_answer_is_cut_and_its_status_still_counts() {
 }
 
 #[tokio::test]
+async fn looking_a_media_up_does_not_wait_for_its_bytes() {
+    let head = b"HTTP/1.1 200 X\r\nContent-Length: 3000000\r\n\r\n".to_vec();
+    let server = Server::start(move |_| Act::Stall(head.clone())).await;
+    let provider = bandwidth(&server.url(), &HttpClient::new(), "PASSWORD");
+    let id = MediaId::new("x.png").unwrap();
+    let found = tokio::time::timeout(Duration::from_secs(15), provider.find(&id)).await;
+    assert_eq!(found.unwrap().unwrap().unwrap().size, Some(3_000_000));
+}
+
+#[tokio::test]
 async fn a_confirmation_that_breaks_off_confirms_nothing() {
     let half = b"HTTP/1.1 200 X\r\nContent-Length: 900\r\n\r\n{\"objects\": [".to_vec();
     for act in [Act::Raw(half.clone()), Act::Stall(half)] {

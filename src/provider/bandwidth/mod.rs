@@ -14,6 +14,7 @@ use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderVal
 use reqwest::{Method, Request};
 use serde::Deserialize;
 use tokio::time::Instant;
+use url::Url;
 
 pub use kind::KIND;
 
@@ -65,23 +66,23 @@ impl Bandwidth {
         if account == "." || account == ".." {
             return Err(settings.unusable("account_id", "is not an account's number"));
         }
+        let oauth2 = settings.has("client_id");
         let (user_key, secret_key) =
-            if settings.has("client_id") { ("client_id", "client_secret") } else { ("username", "password") };
+            if oauth2 { ("client_id", "client_secret") } else { ("username", "password") };
         let (user, secret) = (settings.get(user_key)?, settings.get(secret_key)?);
         if user.contains(':') {
             return Err(settings.unusable(user_key, "holds a ':', which no such name can (RFC 7617)"));
         }
         let pair = format!("{user}:{secret}");
-        let classifier =
-            Arc::new(Classifier::new(KIND.title, scope.clone(), Scrubber::new(&[secret, &pair])));
-        let basic = basic_authorization(&pair);
-        let token_url =
-            config.token_url.clone().or_else(|| KIND.token_url.and_then(|text| text.parse().ok()));
-        let login = match token_url {
-            Some(url) if user_key == "client_id" => {
-                Login::OAuth2(Box::new(TokenSource::new(http.clone(), url, basic, Arc::clone(&classifier))))
-            }
-            _ => Login::Basic(basic),
+        let scrubber = Scrubber::new(&[secret, &pair]);
+        let classifier = Arc::new(Classifier::new(KIND.title, scope.clone(), scrubber));
+        let authorization = basic_authorization(&pair);
+        let login = if oauth2 {
+            let url = config.token_url.clone().unwrap_or_else(default_token_url);
+            let source = TokenSource::new(http.clone(), url, authorization, Arc::clone(&classifier));
+            Login::OAuth2(Box::new(source))
+        } else {
+            Login::Basic(authorization)
         };
         Ok(Self {
             http: http.clone(),
@@ -231,6 +232,10 @@ impl Bandwidth {
     fn short_deadline(&self) -> Instant {
         Instant::now() + self.http.limits().request
     }
+}
+
+fn default_token_url() -> Url {
+    KIND.token_url.and_then(|text| text.parse().ok()).expect("the constant is a URL")
 }
 
 #[derive(Deserialize)]
