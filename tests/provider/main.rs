@@ -1,5 +1,5 @@
 //! Providers against servers on loopback: what is sent, byte for byte, and what is made of every answer.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![expect(clippy::unwrap_used, reason = "what tests share is test code too")]
 
 mod conformance;
 mod connecting;
