@@ -115,30 +115,3 @@ fn record(problem: &Problem) -> ProblemRecord<'_> {
         replacement: problem.replacement.as_deref(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::manifest::fixtures::{ACCOUNTS, read};
-
-    fn rendered(text: &str) -> String {
-        render(&read(text).problems, false)
-    }
-
-    #[test]
-    fn look() {
-        for text in [
-            format!("{ACCOUNTS}[[media]]\nflie = \"a.png\"\nto = \"bandwith\" # comment\n"),
-            ACCOUNTS.replace("{ credential = \"bandwidth-secret\" }", "\"hunter2\"  # secret"),
-            format!(
-                "{ACCOUNTS}[[media]]\nfile = \"a.png\"\nto = \"bandwidth\"\n\n[[media]]\nfile = \"a.png\"\nto = [\"plivo\", \"bandwidth\"]\n"
-            ),
-            "version = 1\n<<<<<<< HEAD\n[sync]\n=======\npassword = \"abc\n>>>>>>> x\n".to_owned(),
-            "versoin = 2\n".to_owned(),
-            format!("{ACCOUNTS}[[media]]\nfile = \"a.png\"\nid = \"a.png\"\nto = \"plivo\"\n"),
-            format!("{ACCOUNTS}retention = \"48h\"\n rate=10\n"),
-        ] {
-            println!("{}\n================", rendered(&text));
-        }
-    }
-}

@@ -97,12 +97,12 @@ fn check_classes(pattern: &str) -> Result<String, BadGlob> {
                 let text = rest.as_str();
                 let negation = text.starts_with(['!', '^']);
                 // A `]` right after the opening (and its negation) is a member, not the end.
-                let members = usize::from(negation);
-                let Some(end) = text.get(members + 1..).and_then(|tail| tail.find(']')) else { continue };
-                let class = &text[..members + 1 + end];
+                let mut members = text.char_indices().skip(usize::from(negation) + 1);
+                let Some((end, _)) = members.find(|(_, member)| *member == ']') else { continue };
+                let class = &text[..end];
                 if !class.is_ascii()
                     || class.contains(['/', '\\'])
-                    || spans_slash(&class.as_bytes()[members..])
+                    || spans_slash(&class.as_bytes()[usize::from(negation)..])
                 {
                     return Err(BadGlob::new(
                         "has a `[...]` with more than ASCII letters, digits and signs, or with a `/`",
@@ -229,7 +229,10 @@ impl Matcher {
             for (position, segment) in segments.iter().enumerate().filter(|(position, _)| reached[*position])
             {
                 match segment {
-                    Segment::Any if !hidden => next[position] = true,
+                    Segment::Any if !hidden => {
+                        next[position] = true;
+                        next[position + 1] = true;
+                    }
                     Segment::One { matcher, dotted } if (*dotted || !hidden) && matcher.is_match(name) => {
                         next[position + 1] = true;
                     }
@@ -243,9 +246,9 @@ impl Matcher {
     }
 }
 
-/// `**` may match no segment at all.
+/// `**` may match no segment at all, except at the end: `a/**` is what lies below `a`, not `a` itself.
 fn skip_any(segments: &[Segment], reached: &mut [bool]) {
-    for (position, segment) in segments.iter().enumerate() {
+    for (position, segment) in segments.iter().enumerate().take(segments.len().saturating_sub(1)) {
         if matches!(segment, Segment::Any) && reached[position] {
             reached[position + 1] = true;
         }

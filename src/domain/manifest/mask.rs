@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Form, Key};
 use super::problem::{Excerpt, Span, char_boundary};
+use super::shape::Shape;
 
 /// Which parts of a text are keys and values, and which of them may be shown.
 ///
@@ -70,12 +71,13 @@ impl Masks {
     }
 
     fn field(&mut self, name: &str, value: &Spanned<DeValue<'_>>, keys: &[Key]) {
-        let plain = keys.iter().any(|key| key.name == name && key.shown);
+        let known = keys.iter().find(|key| key.name == name && key.shown);
+        let takes_lists = known.is_some_and(|key| matches!(key.shape, Shape::Texts { .. }));
         match value.get_ref() {
-            DeValue::Array(items) if plain && items.iter().all(|item| is_scalar(item.get_ref())) => {
+            DeValue::Array(items) if takes_lists && items.iter().all(|item| is_scalar(item.get_ref())) => {
                 items.iter().for_each(|item| self.value(item, true));
             }
-            scalar if is_scalar(scalar) => self.value(value, plain),
+            scalar if is_scalar(scalar) => self.value(value, known.is_some()),
             _ => self.hidden(value),
         }
     }

@@ -20,6 +20,8 @@ mod suggest;
 mod syntax;
 mod table;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use parse::{Parsed, SOURCE_BYTES_MAX, Source, Sources, parse};
 pub use problem::{Excerpt, Label, Problem, Severity, SourceName, Span};

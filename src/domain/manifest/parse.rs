@@ -52,7 +52,7 @@ pub struct Sources<'a> {
 pub struct Parsed {
     /// The manifest; `None` if any problem is an error.
     pub manifest: Option<Manifest>,
-    /// Errors and notes, in the order of the text, the manifest's first.
+    /// All errors, then all notes; each in the order of the text, the manifest's first.
     pub problems: Vec<Problem>,
 }
 
@@ -177,7 +177,10 @@ fn top<'t>(
             }
             "media" | "export" if role == Role::Config => problems.add(media_in_config(name, &place)),
             _ if LATER.contains(&name) => problems.add(later(name, &place, role)),
-            _ => section(&mut found, name, value, &place, problems),
+            _ => {
+                version |= suggest::nearest(name, ["version"]).is_some();
+                section(&mut found, name, value, &place, problems);
+            }
         }
     }
     if !version {
@@ -297,9 +300,11 @@ fn check_state_dir(sync: &SyncOptions, place: Option<&Place>, problems: &mut Pro
         let draft = at(Draft::error("the state folder is the watched folder, or holds it"));
         problems.add(draft.help("give the state a folder of its own: state_dir = \".mediakeep\""));
     } else if sync.state_dir.starts_with(&sync.root) {
-        let draft =
-            at(Draft::note("the state folder lies in the watched folder: `git clean -fdx` would delete it"));
-        problems.add(draft.help("state_dir in [sync], or $STATE_DIRECTORY, can put it elsewhere"));
+        let folder = sync.state_dir.display();
+        let draft = at(Draft::note(format!("`git clean -fdx` would delete the state folder {folder}")));
+        problems.add(
+            draft.help("state_dir in [sync], or $STATE_DIRECTORY, can put it outside the watched folder"),
+        );
     }
 }
 

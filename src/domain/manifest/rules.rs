@@ -64,6 +64,10 @@ impl<'r> Reader<'r> {
     fn rule(&mut self, fields: &Fields<'_>, owner: &Owner<'_>, problems: &mut Problems) -> Option<ReadRule> {
         let files = self.files(fields, owner, problems);
         let to = self.to(&fields.texts("to"), problems);
+        if let Some(place) = fields.value_place("to").filter(|_| fields.texts("to").is_empty()) {
+            let draft = Draft::error("`to` must name at least one provider").at(&place, "names none");
+            problems.add(draft.help("to = \"NAME\", where the provider's table is [provider.NAME]"));
+        }
         let id = self.id(fields, &to, files.as_ref().map(|(files, _)| files), problems);
         let content_type = self.content_type(fields, &to, problems);
         let cache_control = self.cache_control(fields, &to, problems);

@@ -222,7 +222,7 @@ const REQUESTS_MAX: u32 = 1_000_000;
 
 fn rate<'t>(value: &DeValue<'_>) -> Result<Value<'t>, Complaint> {
     let refused = || {
-        Complaint::new("must be a rate").label(what(value)).help(format!(
+        Complaint::new("must be a number of requests in a time").label(what(value)).help(format!(
             "write it as \"10/s\", \"300/m\" or \"5000/h\", with a whole number from 1 to {REQUESTS_MAX}"
         ))
     };
@@ -354,9 +354,9 @@ fn literal_secret(value: &DeValue<'_>, key: &str, owner: &str) -> Complaint {
     let label = if value.is_str() { "the secret itself" } else { what(value) };
     Complaint::new("is a secret, and a secret never stands in a manifest or config")
         .label(label)
-        .help(format!(
-            "say where it is to be found: {{ env = \"{variable}\" }}, {{ credential = \"{owner}-{key}\" }} or \
-             {{ file = \"PATH\" }}; a secret that was committed must also be changed at the provider"
-        ))
+        .help(
+            "say where it is to be found, by `env`, `credential` (of systemd) or `file`; one that was ever \
+             committed must also be changed at the provider",
+        )
         .replacement(format!("{{ env = \"{variable}\" }}"))
 }

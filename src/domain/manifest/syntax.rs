@@ -51,9 +51,9 @@ fn report(source: SourceName, text: &str, errors: &[Error], problems: &mut Probl
     });
     let rest = found.len().saturating_sub(ERRORS_MAX);
     for (position, (span, error)) in found.iter().take(ERRORS_MAX).enumerate() {
-        let draft = draft(text, span, error).at(&Place::new(source, span), "");
-        let explained = position == 0;
-        problems.add(if explained {
+        let draft = draft(source, text, span, error);
+        let first = position == 0;
+        problems.add(if first {
             draft.help("the line is not shown, because it could hold a secret")
         } else {
             draft
@@ -65,11 +65,12 @@ fn report(source: SourceName, text: &str, errors: &[Error], problems: &mut Probl
     }
 }
 
-fn draft(text: &str, span: &Span, error: &Error) -> Draft {
+fn draft(source: SourceName, text: &str, span: &Span, error: &Error) -> Draft {
     let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
     let line = text.get(start..).unwrap_or_default();
     if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|marker| line.starts_with(marker)) {
-        return Draft::error("a merge conflict that is not resolved");
+        let place = Place::new(source, &(start..start));
+        return Draft::error("a merge conflict that is not resolved").at(&place, "");
     }
-    Draft::error(format!("not valid TOML: {}", error.message()))
+    Draft::error(format!("not valid TOML: {}", error.message())).at(&Place::new(source, span), "")
 }

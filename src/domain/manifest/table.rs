@@ -124,6 +124,11 @@ impl<'t> Fields<'t> {
         self.get(name).map(|field| Place::new(self.source, &field.key))
     }
 
+    /// Where its value stands.
+    pub(super) fn value_place(&self, name: &str) -> Option<Place> {
+        self.get(name).map(|field| Place::new(self.source, &field.span))
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<At<&'t str>> {
         self.find(name, |value| if let Value::Text(text) = value { Some(*text) } else { None })
     }
