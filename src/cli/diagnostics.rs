@@ -115,3 +115,6 @@ fn record(problem: &Problem) -> ProblemRecord<'_> {
         replacement: problem.replacement.as_deref(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,7 @@ fn top<'t>(
                 }
             }
             "sync" | "provider" if role == Role::Beside => {
-                problems.add(settings_in_manifest(name, &place, config))
+                problems.add(settings_in_manifest(name, &place, config));
             }
             "media" | "export" if role == Role::Config => problems.add(media_in_config(name, &place)),
             _ if LATER.contains(&name) => problems.add(later(name, &place, role)),

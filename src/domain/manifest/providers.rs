@@ -111,13 +111,11 @@ impl Reader<'_> {
         let place = Place::new(owner.source, &value.span());
         let draft =
             Draft::error(format!("unknown kind of provider {}", quoted(name))).at(&place, "not known");
-        match suggest::nearest(name, self.kinds.iter().map(|kind| kind.name)) {
-            Some(near) => draft.help("did you mean this one?").replacement(format!("\"{near}\"")),
-            None => {
-                let known: Vec<_> = self.kinds.iter().map(|kind| kind.name).collect();
-                draft.help(format!("the kinds are {}", known.join(", ")))
-            }
+        if let Some(near) = suggest::nearest(name, self.kinds.iter().map(|kind| kind.name)) {
+            return draft.help("did you mean this one?").replacement(format!("\"{near}\""));
         }
+        let known: Vec<_> = self.kinds.iter().map(|kind| kind.name).collect();
+        draft.help(format!("the kinds are {}", known.join(", ")))
     }
 
     fn check_without_kind<'t>(&self, table: &'t DeTable<'t>, owner: &Owner<'_>, problems: &mut Problems) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use globset::GlobSet;
 use toml::de::DeTable;
 
 use super::exports::relative;
@@ -130,21 +129,14 @@ impl<'r> Reader<'r> {
             problems
                 .add(draft.help(format!("for one file use `file`; for a folder use {}", quoted(&folder))));
         }
-        let exclude = self.glob_set(excluded?, files, problems)?;
+        let exclude = match glob::compile_set(excluded?) {
+            Ok(set) => set,
+            Err(reason) => {
+                problems.add(Draft::error(format!("`exclude` can't be used: {reason}")).at(&files.place, ""));
+                return None;
+            }
+        };
         Some((Files::Glob { include: include?.compile_matcher(), exclude }, files.place.clone()))
-    }
-
-    fn glob_set(
-        &self,
-        globs: Vec<globset::Glob>,
-        files: &At<&str>,
-        problems: &mut Problems,
-    ) -> Option<GlobSet> {
-        let set = glob::compile_set(globs);
-        set.map_err(|reason| {
-            problems.add(Draft::error(format!("`exclude` can't be used: {reason}")).at(&files.place, ""))
-        })
-        .ok()
     }
 
     fn to(&self, names: &[At<&str>], problems: &mut Problems) -> Vec<ProviderName> {

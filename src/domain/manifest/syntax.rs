@@ -35,19 +35,11 @@ fn report(source: SourceName, text: &str, errors: &[Error], problems: &mut Probl
     let mut found: Vec<(Span, &Error)> = errors.iter().map(|error| (span(error), error)).collect();
     found.sort_by_key(|(span, _)| span.start);
     // One slip makes the reader stumble several times in its line.
-    let mut line = 0;
-    let mut counted = 0;
+    let mut last = None;
     found.retain(|(span, _)| {
-        line += text
-            .as_bytes()
-            .get(counted..span.start)
-            .unwrap_or_default()
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        let fresh = counted == 0 || line > 0;
-        (line, counted) = (0, span.start.max(1));
-        fresh
+        let between = last.map(|last| text.get(last..span.start).unwrap_or_default());
+        last = Some(span.start);
+        between.is_none_or(|between| between.contains('\n'))
     });
     let rest = found.len().saturating_sub(ERRORS_MAX);
     for (position, (span, error)) in found.iter().take(ERRORS_MAX).enumerate() {

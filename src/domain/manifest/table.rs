@@ -28,7 +28,7 @@ pub(super) struct Owner<'o> {
 #[derive(Debug)]
 pub(super) struct Fields<'t> {
     source: SourceName,
-    fields: Vec<Field<'t>>,
+    good: Vec<Field<'t>>,
     /// Keys that are there, though their value is refused or their name is mistyped.
     broken: Vec<&'static str>,
 }
@@ -56,7 +56,7 @@ impl<'t> Fields<'t> {
         owner: &Owner<'_>,
         problems: &mut Problems,
     ) -> Self {
-        let mut fields = Self { source: owner.source, fields: Vec::new(), broken: Vec::new() };
+        let mut fields = Self { source: owner.source, good: Vec::new(), broken: Vec::new() };
         for (key, value) in table {
             match keys.iter().find(|known| known.name == key.get_ref()) {
                 Some(known) => fields.field(*known, key.span(), value, owner, problems),
@@ -91,7 +91,7 @@ impl<'t> Fields<'t> {
     ) {
         match key.shape.read(value, key.name, owner.name) {
             Ok(read) => {
-                self.fields.push(Field { name: key.name, key: key_span, span: value.span(), value: read });
+                self.good.push(Field { name: key.name, key: key_span, span: value.span(), value: read });
             }
             Err(complaint) => {
                 self.broken.push(key.name);
@@ -111,7 +111,7 @@ impl<'t> Fields<'t> {
     }
 
     fn get(&self, name: &str) -> Option<&Field<'t>> {
-        self.fields.iter().find(|field| field.name == name)
+        self.good.iter().find(|field| field.name == name)
     }
 
     fn find<T>(&self, name: &str, take: impl FnOnce(&Value<'t>) -> Option<T>) -> Option<At<T>> {
@@ -215,13 +215,11 @@ fn unknown_key(key: &Spanned<Cow<'_, str>>, near: Option<&str>, keys: &[Key], ow
         return draft.at(&place, "not a key of this table").help("did you mean this one?").replacement(near);
     }
     let draft = draft.at(&place, "not a key of this table");
-    match home_of(name) {
-        Some(section) => draft.help(format!("`{name}` belongs in {}", section.header())),
-        None => {
-            let known: Vec<_> = keys.iter().map(|key| key.name).collect();
-            draft.help(format!("its keys are {}", known.join(", ")))
-        }
+    if let Some(section) = home_of(name) {
+        return draft.help(format!("`{name}` belongs in {}", section.header()));
     }
+    let known: Vec<_> = keys.iter().map(|key| key.name).collect();
+    draft.help(format!("its keys are {}", known.join(", ")))
 }
 
 fn missing_key(key: &Key, owner: &Owner<'_>) -> Draft {

@@ -58,8 +58,18 @@ impl Placeholder {
         }
     }
 
+    /// How many digits of the hash it stands for.
+    const fn digits(self) -> usize {
+        match self {
+            Self::Hash8 => 8,
+            Self::Hash16 => 16,
+            Self::Hash => 64,
+            _ => 0,
+        }
+    }
+
     const fn is_hash(self) -> bool {
-        matches!(self, Self::Hash8 | Self::Hash16 | Self::Hash)
+        self.digits() > 0
     }
 }
 
@@ -139,6 +149,7 @@ impl IdTemplate {
         content_type: &MediaType,
         id: &mut String,
     ) -> Result<(), String> {
+        let digits;
         let text = match place {
             Placeholder::Path => path.as_str(),
             Placeholder::Dir => path.dir(),
@@ -147,12 +158,14 @@ impl IdTemplate {
             Placeholder::Ext => match path.extension() {
                 Some(extension) => extension,
                 None => media_type::preferred_extension(content_type).ok_or_else(|| {
-                    format!("the file has no extension, and none is known for {content_type}")
+                    let reason = "the file has no extension, and none is known for";
+                    format!("{reason} {content_type}; give its rule an id without {{ext}}")
                 })?,
             },
-            Placeholder::Hash8 => return Ok(id.push_str(&hash.prefix(8))),
-            Placeholder::Hash16 => return Ok(id.push_str(&hash.prefix(16))),
-            Placeholder::Hash => return Ok(id.push_str(&hash.prefix(64))),
+            Placeholder::Hash8 | Placeholder::Hash16 | Placeholder::Hash => {
+                digits = hash.prefix(place.digits());
+                &digits
+            }
         };
         if self.plain {
             id.extend(text.chars().map(|c| if is_plain(c) { c } else { '-' }));
@@ -190,14 +203,12 @@ fn parts(text: &str) -> Result<Vec<Part>, BadTemplate> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(brace) = rest.find(['{', '}']) {
-        let (before, after) = (&rest[..brace], &rest[brace + 1..]);
+        let before = &rest[..brace];
         let closed = rest[brace..].strip_prefix('{').and_then(|inside| inside.split_once('}'));
         let Some((name, tail)) = closed.filter(|(name, _)| !name.contains('{')) else {
-            let problem = if after.len() < rest.len() && rest[brace..].starts_with('{') {
-                "has a `{` that is not closed"
-            } else {
-                "has a `}` without a `{` before it"
-            };
+            let opened = rest[brace..].starts_with('{');
+            let problem =
+                if opened { "has a `{` that is not closed" } else { "has a `}` without a `{` before it" };
             return Err(BadTemplate { problem: problem.to_owned(), help: Some(placeholders_help()) });
         };
         let Some(place) = Placeholder::ALL.into_iter().find(|place| place.name() == name) else {
