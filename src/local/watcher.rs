@@ -1,1 +1,0 @@
-//! Says which paths are worth a look.
