@@ -92,9 +92,9 @@ pub use self::options::{NotARetention, Options, ProviderKind, RetentionArg};
 pub use self::record::MediaRecord;
 pub use self::request_log::RequestRecord;
 pub use self::switches::{
-    BandwidthNotFound, BandwidthSwitches, BandwidthUnauthorized, Head, ListOrder, ObjectOrder, Oversize,
-    PagingLinks, PlivoNotFound, PlivoSwitches, PlivoTypes, PlivoUnauthorized, RateHeader, RateLimit, Refusal,
-    Removal, SwitchError, Switches, UrlField,
+    BandwidthNotFound, BandwidthSwitches, BandwidthUnauthorized, DownloadType, Head, ListOrder, ObjectOrder,
+    Oversize, PagingLinks, PlivoNotFound, PlivoSwitches, PlivoTypes, PlivoUnauthorized, RateHeader,
+    RateLimit, Refusal, Removal, SwitchError, Switches, UrlField,
 };
 use self::world::Shared;
 
@@ -121,7 +121,8 @@ impl Emulator {
             )));
         }
         switches.check().map_err(|why| invalid(why.to_string()))?;
-        let listener = TcpListener::bind(listen).await?;
+        let cannot = |why: io::Error| io::Error::new(why.kind(), format!("cannot listen on {listen}: {why}"));
+        let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr()?;
         let origin = format!("http://{address}");
         let shared = Arc::new(Shared::new(Clock::new(now), origin, password, switches, log_capacity));

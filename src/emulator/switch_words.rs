@@ -44,6 +44,15 @@ words!(
     }
 );
 words!(
+    /// The Content-Type of a download.
+    DownloadType {
+        /// What the upload said: so the provider's own tests expect it.
+        Stored,
+        /// `application/octet-stream`: so the OpenAPI file says it.
+        OctetStream,
+    }
+);
+words!(
     /// The body of Bandwidth's 404 for a media.
     BandwidthNotFound {
         /// `{type, description}`.

@@ -57,6 +57,8 @@ pub struct BandwidthSwitches {
     pub page_size: usize,
     /// What HEAD does (not documented).
     pub head: Head,
+    /// The Content-Type of a download.
+    pub download_type: DownloadType,
     /// The body of a 404 for a media.
     pub not_found_body: BandwidthNotFound,
     /// The body of a 401.
@@ -88,6 +90,7 @@ impl Default for BandwidthSwitches {
             oversize: Oversize::ContentTooLarge,
             page_size: 1000,
             head: Head::MethodNotAllowed,
+            download_type: DownloadType::Stored,
             not_found_body: BandwidthNotFound::Api,
             unauthorized_body: BandwidthUnauthorized::Json,
             rate_limit: None,

@@ -33,6 +33,8 @@ async fn a_download_hands_back_type_length_and_cache_control_whatever_is_accepte
     assert_eq!(response.text().await.unwrap(), "abc");
     stage.put("plain.png", b"x").await;
     assert_eq!(header(&stage.get("plain.png").await, "cache-control"), None);
+    stage.switch(json!({"bandwidth": {"download_type": "octet_stream"}}));
+    assert_eq!(header(&stage.get("plain.png").await, "content-type"), Some("application/octet-stream"));
 }
 
 #[tokio::test]

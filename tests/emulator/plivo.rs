@@ -339,12 +339,12 @@ async fn a_message_keeps_its_media_for_a_year() {
 }
 
 #[tokio::test]
-async fn a_message_with_an_unknown_or_expired_media_is_400_and_uses_none() {
+async fn a_message_with_an_unknown_or_expired_media_or_too_many_is_400_and_uses_none() {
     let stage = Stage::start().await;
     let expired = stage.post_file("logo.png", b"abc").await["media_id"].clone();
     stage.advance(6 * HOUR);
     let fresh = stage.post_file("logo.png", b"abc").await["media_id"].as_str().unwrap().to_owned();
-    for ids in [json!([fresh, expired]), json!([fresh, "unknown"])] {
+    for ids in [json!([fresh, expired]), json!([fresh, "unknown"]), json!(vec![&fresh; 11])] {
         let message = json!({"type": "mms", "media_ids": ids});
         let response = stage.plivo(Method::POST, "/Message/").json(&message).send().await.unwrap();
         assert_eq!(response.status(), 400);

@@ -27,7 +27,10 @@ async fn a_taken_port_and_a_senseless_switch_are_errors() {
     let stage = Stage::start().await;
     let (mut taken, _) = options();
     taken.listen = stage.emulator.addr();
-    assert_eq!(Emulator::start(taken).await.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    let address = taken.listen.to_string();
+    let error = Emulator::start(taken).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&address), "{error}");
     let (mut senseless, _) = options();
     senseless.switches.bandwidth.page_size = 0;
     assert_eq!(Emulator::start(senseless).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::super::exchange::{Incoming, Reply, Surroundings, decode, empty, with_body};
 use super::super::record::Content;
 use super::super::shelf::end_of_life;
-use super::super::switches::{BandwidthSwitches, Oversize};
+use super::super::switches::{BandwidthSwitches, DownloadType, Oversize};
 use super::{BASE_PATH, Bandwidth, record, replies, types};
 use crate::domain::asset::ContentHash;
 use crate::domain::time::Timestamp;
@@ -142,7 +142,11 @@ impl Bandwidth {
             return replies::no_such_media(switches.not_found_body, &key.url(""), around.now);
         };
         let media = &item.value;
-        let mut response = with_body(StatusCode::OK, &media.content.mime, media.content.bytes.clone());
+        let mime = match switches.download_type {
+            DownloadType::Stored => &media.content.mime,
+            DownloadType::OctetStream => "application/octet-stream",
+        };
+        let mut response = with_body(StatusCode::OK, mime, media.content.bytes.clone());
         if let Some(cache_control) = &media.cache_control {
             response.headers_mut().insert(CACHE_CONTROL, cache_control.clone());
         }

@@ -28,6 +28,9 @@ struct Message {
 
 const MESSAGES_MAX: usize = 10_000;
 
+/// The most media in one message (documented).
+const ATTACHMENTS_MAX: usize = 10;
+
 impl Messages {
     fn add(&mut self, message: Message) -> String {
         if self.order.len() >= MESSAGES_MAX
@@ -107,6 +110,9 @@ impl Plivo {
         };
         if !order.is_mms {
             order.media_ids.clear();
+        }
+        if order.media_ids.len() > ATTACHMENTS_MAX {
+            return replies::bad_request("a message has at most 10 media");
         }
         if let Some(unknown) = order.media_ids.iter().find(|id| self.find(account, id).is_none()) {
             return replies::bad_request(&format!("media_id {unknown} not found"));
