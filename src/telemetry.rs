@@ -1,1 +1,159 @@
-//! Events as log lines.
+//! Events as log lines on standard error. The one place that words them; it decides nothing.
+//!
+//! Names of files are always logged as quoted values, so that a name with a line break in it cannot forge a line.
+
+use std::io::IsTerminal as _;
+
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::domain::event::Event;
+use crate::domain::time::format_duration;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Only what went wrong.
+    Quiet,
+    /// What happens.
+    Normal,
+    /// Why it happens.
+    Verbose,
+    /// Everything.
+    Everything,
+}
+
+/// Sends log lines to `writer` from now on. Does nothing where that has been done before.
+pub fn start<W>(format: Format, verbosity: Verbosity, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    // HTTP and TLS libraries may log header values at their lowest levels: they are never let through.
+    let filter = EnvFilter::new(match verbosity {
+        Verbosity::Quiet => "warn,hyper=off,reqwest=off,rustls=off,h2=off",
+        Verbosity::Normal => "warn,mediakeep=info,hyper=off,reqwest=off,rustls=off,h2=off",
+        Verbosity::Verbose => "warn,mediakeep=debug,hyper=off,reqwest=off,rustls=off,h2=off",
+        Verbosity::Everything => "info,mediakeep=trace,hyper=warn,reqwest=warn,rustls=warn,h2=warn",
+    });
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    let colour = std::io::stderr().is_terminal();
+    let started = match format {
+        Format::Text => builder.with_ansi(colour).try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    drop(started);
+}
+
+/// Writes an event to the log.
+pub fn log(event: &Event) {
+    match event {
+        Event::Uploaded { .. }
+        | Event::Renewed { .. }
+        | Event::Retired { .. }
+        | Event::Unretired { .. }
+        | Event::Recovered { .. }
+        | Event::Lapsed { .. }
+        | Event::AtRisk { .. } => log_life(event),
+        Event::Failed { .. } | Event::SourceLost { .. } | Event::Blocked { .. } => log_trouble(event),
+        Event::AccountStopped { .. }
+        | Event::AccountRecovered { .. }
+        | Event::AccountPaused { .. }
+        | Event::AccountUnusable { .. }
+        | Event::Overcommitted { .. } => log_account(event),
+        _ => log_surroundings(event),
+    }
+}
+
+fn log_life(event: &Event) {
+    match event {
+        Event::Uploaded { key, reason, url, bytes, expires_at } => {
+            info!(file = ?key.path, provider = %key.provider, reason = reason.as_str(), url = ?url, bytes, %expires_at, "uploaded");
+        }
+        Event::Renewed { key, url, expires_at, from_kept_copy } => {
+            info!(file = ?key.path, provider = %key.provider, url = ?url, %expires_at, from_kept_copy, "renewed");
+        }
+        Event::Retired { key, expires_at } => {
+            let expires_at = expires_at.map(|at| at.to_string());
+            info!(file = ?key.path, provider = %key.provider, expires_at, "retired: not renewed any more");
+        }
+        Event::Unretired { key } => info!(file = ?key.path, provider = %key.provider, "wanted again"),
+        Event::Recovered { key } => info!(file = ?key.path, provider = %key.provider, "mended"),
+        Event::Lapsed { key } => {
+            error!(file = ?key.path, provider = %key.provider, "the published URL has died")
+        }
+        Event::AtRisk { key, left } => {
+            let left = format_duration(*left);
+            error!(file = ?key.path, provider = %key.provider, left, "at risk: the published URL ends soon");
+        }
+        _ => {}
+    }
+}
+
+fn log_trouble(event: &Event) {
+    match event {
+        Event::Failed { key, class, detail, attempts, wait } => {
+            let wait = format_duration(*wait);
+            warn!(file = ?key.path, provider = %key.provider, %class, attempts, next_try_in = wait, detail = ?detail, "upload failed");
+        }
+        Event::SourceLost { key, detail } => {
+            warn!(file = ?key.path, provider = %key.provider, detail = ?detail, "cannot renew: the published bytes are nowhere");
+        }
+        Event::Blocked { key, kind, detail, kept_alive } => {
+            warn!(file = ?key.path, provider = %key.provider, kind, kept_alive, detail = ?detail, "blocked");
+        }
+        _ => {}
+    }
+}
+
+fn log_account(event: &Event) {
+    match event {
+        Event::AccountStopped { provider, class, detail } => {
+            error!(%provider, %class, detail = ?detail, "the account gets no requests but probes until it answers");
+        }
+        Event::AccountRecovered { provider } => info!(%provider, "the account answers again"),
+        Event::AccountPaused { provider, wait } => {
+            warn!(%provider, wait = format_duration(*wait), "the provider asks us to wait");
+        }
+        Event::AccountUnusable { provider, detail } => {
+            error!(%provider, detail = ?detail, "the account cannot be used");
+        }
+        Event::Overcommitted { provider, entries, round, margin } => {
+            let (round, margin) = (format_duration(*round), format_duration(*margin));
+            warn!(%provider, entries, round, margin, "the allowed rate is too low to renew every entry in time");
+        }
+        _ => {}
+    }
+}
+
+fn log_surroundings(event: &Event) {
+    match event {
+        Event::GuardHalted { halt, held_back, examples } => {
+            let examples: Vec<String> = examples.iter().map(ToString::to_string).collect();
+            error!(held_back, examples = ?examples, "halted by the guard: {halt}; nothing is retired, renewals go on; to let them go: mediakeep approve");
+        }
+        Event::GuardReleased => info!("the guard holds nothing back any more"),
+        Event::FolderUnusable { detail } => {
+            error!(detail = ?detail, "the folder cannot be used; what is published is kept alive from kept copies");
+        }
+        Event::FolderBack => info!("the folder can be used again"),
+        Event::SubfolderUnreadable { path } => {
+            warn!(folder = ?path, "cannot be listed; what is in it is kept alive");
+        }
+        Event::ClockJumped { seconds } => warn!(seconds, "the clock jumped; everything is looked at again"),
+        Event::StateUnwritable { detail } => {
+            error!(detail = ?detail, "the state folder cannot be written; renewals go on, new content waits");
+        }
+        Event::StateWritable => info!("the state folder can be written again"),
+        _ => {}
+    }
+}

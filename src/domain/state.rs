@@ -113,15 +113,3 @@ pub struct Change {
     /// What is known now; `None` where nothing is.
     pub record: Option<Arc<Record>>,
 }
-
-/// A digest of exactly these entries: what an approval is bound to.
-#[must_use]
-pub fn digest<'a>(keys: impl IntoIterator<Item = &'a EntryKey>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for key in keys {
-        for text in [key.path.as_str(), key.provider.as_str()] {
-            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
-}

@@ -233,6 +233,11 @@ impl HttpClient {
     }
 }
 
+/// A client for fetching URLs on this machine as their readers do: no redirects, no proxy, no TLS.
+pub(crate) fn reader() -> Result<reqwest::Client, reqwest::Error> {
+    build(Limits::default(), false)
+}
+
 fn build(limits: Limits, secure: bool) -> Result<reqwest::Client, reqwest::Error> {
     // An error means that one is installed already, which serves as well.
     let _installed = rustls::crypto::ring::default_provider().install_default();

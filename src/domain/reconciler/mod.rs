@@ -154,6 +154,8 @@ struct Turn {
     now: Now,
     effects: Vec<Effect>,
     events: Vec<Event>,
+    /// Events of earlier turns that readers can see the outcome of now.
+    released: Vec<Event>,
 }
 
 impl Reconciler {
@@ -186,7 +188,7 @@ impl Reconciler {
 
     /// One turn.
     pub fn step(&mut self, now: Now, inputs: Vec<Input>) -> Step {
-        let mut turn = Turn { now, effects: Vec::new(), events: Vec::new() };
+        let mut turn = Turn { now, effects: Vec::new(), events: Vec::new(), released: Vec::new() };
         self.notice_clock(&mut turn);
         for input in inputs {
             self.take(input, &mut turn);
@@ -204,7 +206,9 @@ impl Reconciler {
             self.save(&mut turn);
         }
         self.ask_for_scan(&mut turn);
-        Step { effects: turn.effects, events: turn.events, wake_at: self.wake_at(now) }
+        let mut events = turn.released;
+        events.append(&mut turn.events);
+        Step { effects: turn.effects, events, wake_at: self.wake_at(now) }
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
@@ -287,8 +291,10 @@ impl Reconciler {
     /// Hashes of all content that a renewal may need: copies of anything else can go.
     #[must_use]
     pub fn needed_copies(&self) -> BTreeSet<super::asset::ContentHash> {
-        let records = self.entries.values().filter_map(|entry| entry.record.as_deref());
-        records.filter_map(|record| record.current.as_ref()).map(|handle| handle.hash).collect()
+        let recorded = self.entries.values().filter_map(|entry| entry.record.as_ref()?.current.as_ref());
+        let sending = self.entries.iter().filter(|(_, entry)| entry.in_flight);
+        let sent = sending.filter_map(|(key, _)| self.want_unclaimed(key).ok());
+        recorded.map(|handle| handle.hash).chain(sent.map(|wanted| wanted.hash)).collect()
     }
 }
 

@@ -96,8 +96,8 @@ impl Recording {
         gate.shut(steady, Duration::from_secs(1 << gate.attempts.min(5)));
         if self.broken.replace(gate).is_none() {
             turn.events.push(Event::StateUnwritable { detail });
-            turn.events.append(&mut self.in_publication);
-            turn.events.append(&mut self.held_back);
+            turn.released.append(&mut self.in_publication);
+            turn.released.append(&mut self.held_back);
         }
         self.publish_by(steady);
     }
@@ -128,7 +128,7 @@ impl Reconciler {
                     turn.events.push(Event::StateWritable);
                     self.dirty.extend(self.entries.keys().cloned());
                 }
-                turn.events.append(&mut self.recording.in_publication);
+                turn.released.append(&mut self.recording.in_publication);
             }
         }
     }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::recording::Visible;
 use super::{Effect, Event, Mode, Reconciler, Turn};
+use crate::domain::approval::digest;
 use crate::domain::asset::{ContentHash, EntryKey, ProviderName};
 use crate::domain::guard::{self, Case, Folder, Halt};
 use crate::domain::lease::on_steady_clock;
 use crate::domain::manifest::Files;
 use crate::domain::observation::{Observation, RootIdentity};
-use crate::domain::state::{Record, digest};
+use crate::domain::state::Record;
 use crate::domain::time::{Now, Timestamp};
 
 #[derive(Debug)]

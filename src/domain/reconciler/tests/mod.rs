@@ -8,12 +8,12 @@ use std::time::Duration;
 use world::{HOUR, MINUTE, World, manifest, path, provider};
 
 use super::{Input, Mode};
+use crate::domain::approval::digest;
 use crate::domain::asset::Scope;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::guard::Halt;
 use crate::domain::observation::RootIdentity;
-use crate::domain::state::digest;
 use crate::domain::time::{Now, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -450,4 +450,13 @@ fn work_grows_with_what_changed_and_not_with_what_exists() {
     world.run(Duration::from_millis(300));
     assert_eq!(world.sent.iter().filter(|key| key.path == path("7.png")).count(), 2);
     assert_eq!(world.sent.len(), 201);
+}
+
+#[test]
+fn people_are_told_of_an_upload_once_readers_can_see_it() {
+    let mut world = World::new(manifest(&[("a.png", &["named"])]));
+    world.write("a.png", b"a");
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.count(|event| matches!(event, Event::Uploaded { .. })), 1);
+    assert!(world.url("a.png", "named").is_some());
 }

@@ -1,1 +1,0 @@
-//! RUNS: the only loop.

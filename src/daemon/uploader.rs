@@ -1,0 +1,302 @@
+//! Performs uploads: finds the bytes, checks that they are the ones that were meant, sends them, keeps a copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use governor::clock::{Clock as _, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Inbox, Message};
+use crate::domain::asset::{ContentHash, ProviderName, RelPath, Scope};
+use crate::domain::manifest::{Manifest, Rate};
+use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, Source, UploadError};
+use crate::local::clock::Clock;
+use crate::local::kept::Kept;
+use crate::local::scanner::read_exact;
+use crate::provider::credentials::Lookups;
+use crate::provider::http::HttpClient;
+use crate::provider::{Provider, Upload, connect};
+
+pub(super) struct Uploader {
+    manifest: Arc<Manifest>,
+    accounts: BTreeMap<ProviderName, Account>,
+    limiters: BTreeMap<ProviderName, (Rate, Arc<Limiter>)>,
+    shelf: Shelf,
+    http: HttpClient,
+    lookups: Arc<dyn Lookups>,
+    clock: Arc<dyn Clock>,
+    inbox: Inbox,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Clone)]
+struct Account {
+    provider: Arc<dyn Provider>,
+    limiter: Arc<Limiter>,
+}
+
+/// Where bytes come from and where copies go.
+#[derive(Clone)]
+struct Shelf {
+    root: Arc<PathBuf>,
+    kept: Arc<Kept>,
+    keep_copies: bool,
+    /// Copies made since the last sweep began: it must not take them for superfluous.
+    fresh: Arc<Mutex<BTreeSet<ContentHash>>>,
+}
+
+impl Shelf {
+    fn keep(&self, hash: ContentHash, bytes: &Bytes) -> std::io::Result<()> {
+        lock(&self.fresh).insert(hash);
+        self.kept.put(&hash, bytes)
+    }
+}
+
+impl Uploader {
+    pub(super) fn new(
+        manifest: &Arc<Manifest>,
+        kept: Arc<Kept>,
+        http: HttpClient,
+        lookups: Arc<dyn Lookups>,
+        clock: Arc<dyn Clock>,
+        inbox: Inbox,
+    ) -> Self {
+        let root = Arc::new(manifest.sync.root.clone());
+        Self {
+            shelf: Shelf { root, kept, keep_copies: manifest.sync.keep_copies, fresh: Arc::default() },
+            manifest: manifest.clone(),
+            accounts: BTreeMap::new(),
+            limiters: BTreeMap::new(),
+            http,
+            lookups,
+            clock,
+            inbox,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    pub(super) fn follow(&mut self, manifest: &Arc<Manifest>) {
+        self.shelf.keep_copies = manifest.sync.keep_copies;
+        self.manifest = manifest.clone();
+    }
+
+    /// Reads a provider's credentials (again). Whose account it is, or which reference leads nowhere.
+    pub(super) fn connect(&mut self, name: &ProviderName) -> Result<Scope, String> {
+        // A table that vanished from the manifest keeps the connection that it had.
+        let Some(config) = self.manifest.providers.get(name) else {
+            let account = self.accounts.get(name).ok_or("its table is gone from the manifest")?;
+            return Ok(account.provider.scope().clone());
+        };
+        let provider =
+            connect(name, config, &*self.lookups, &self.http).map_err(|error| error.to_string())?;
+        let scope = provider.scope().clone();
+        let limiter = self.limiter(name, config.rate);
+        self.accounts.insert(name.clone(), Account { provider, limiter });
+        Ok(scope)
+    }
+
+    /// The account's limiter: the same one as long as the rate is, so that reading credentials again grants nothing.
+    fn limiter(&mut self, name: &ProviderName, rate: Rate) -> Arc<Limiter> {
+        match self.limiters.get(name) {
+            Some((present, limiter)) if *present == rate => limiter.clone(),
+            _ => {
+                let limiter = Arc::new(Limiter::new(rate));
+                self.limiters.insert(name.clone(), (rate, limiter.clone()));
+                limiter
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, order: Order) {
+        while self.tasks.try_join_next().is_some() {}
+        let Some(account) = self.accounts.get(&order.key.provider).cloned() else {
+            let outcome =
+                Outcome { order, sent: self.clock.now(), source: None, result: Err(UploadError::Cancelled) };
+            return drop(self.inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
+        };
+        let (place, clock, inbox) = (self.shelf.clone(), self.clock.clone(), self.inbox.clone());
+        self.tasks.spawn(async move {
+            let (outcome, warning) = upload(order, account, place, clock).await;
+            if let Some(warning) = warning {
+                drop(inbox.send(Message::Warnings(vec![warning])));
+            }
+            drop(inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
+        });
+    }
+
+    /// Removes copies that nothing needs, beside the loop.
+    pub(super) fn sweep(&mut self, needed: BTreeSet<ContentHash>) {
+        let Shelf { kept, fresh, .. } = self.shelf.clone();
+        let inbox = self.inbox.clone();
+        lock(&fresh).clear();
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = kept.sweep(|hash| needed.contains(hash) || lock(&fresh).contains(hash)) {
+                drop(inbox.send(Message::Warnings(vec![format!("cannot tidy the kept copies: {error}")])));
+            }
+        });
+    }
+
+    /// Waits for what is under way to end, and gives it up after a moment.
+    pub(super) async fn abandon(&mut self) {
+        let patience =
+            tokio::time::timeout(LAST_PATIENCE, async { while self.tasks.join_next().await.is_some() {} });
+        if patience.await.is_err() {
+            self.tasks.abort_all();
+        }
+    }
+}
+
+async fn upload(
+    order: Order,
+    account: Account,
+    shelf: Shelf,
+    clock: Arc<dyn Clock>,
+) -> (Outcome, Option<String>) {
+    account.limiter.wait().await;
+    let limit = order.time_limit;
+    let (order, found) = match tokio::time::timeout(limit, fetch(order.clone(), shelf)).await {
+        Ok(fetched) => fetched,
+        Err(_) => (order, Err("reading it takes too long".to_owned())),
+    };
+    let Found { source, bytes, warning } = match found {
+        Ok(found) => found,
+        Err(detail) => {
+            let result = Err(UploadError::NoSource(detail));
+            return (Outcome { order, sent: clock.now(), source: None, result }, None);
+        }
+    };
+    let request = Upload {
+        id: order.wanted.id.clone(),
+        file_name: order.key.path.file_name().to_owned(),
+        content_type: order.wanted.content_type.clone(),
+        cache_control: order.wanted.cache_control.as_deref().map(str::to_owned),
+        body: bytes,
+        time_limit: limit,
+    };
+    // Read before the request goes out, so that every error is on the safe side.
+    let sent = clock.now();
+    let result = match account.provider.upload(request).await {
+        Ok(receipt) => Ok(Confirmation {
+            id: receipt.id,
+            url: receipt.url,
+            scope: account.provider.scope().clone(),
+            expires_at: receipt.expires_at,
+        }),
+        Err(failure) => Err(UploadError::Provider(failure)),
+    };
+    (Outcome { order, sent, source: Some(source), result }, warning)
+}
+
+struct Found {
+    source: Source,
+    bytes: Bytes,
+    warning: Option<String>,
+}
+
+/// Finds the bytes on a thread that may block: a folder can be a dead network mount.
+async fn fetch(order: Order, shelf: Shelf) -> (Order, Result<Found, String>) {
+    let fallback = order.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        let found = find(&order, &shelf);
+        (order, found)
+    });
+    task.await.unwrap_or_else(|_| (fallback, Err("reading it was interrupted".to_owned())))
+}
+
+fn find(order: &Order, shelf: &Shelf) -> Result<Found, String> {
+    let hash = order.wanted.hash;
+    let mut told = Vec::new();
+    for source in &order.sources {
+        let bytes = match source {
+            Source::KeptCopy => shelf.kept.get(&hash).ok_or_else(|| "there is no kept copy".to_owned()),
+            Source::File => from_file(shelf, &order.key.path, order.wanted.size, hash),
+        };
+        match bytes {
+            Ok(bytes) => {
+                let warning = (*source == Source::File && shelf.keep_copies)
+                    .then(|| shelf.keep(hash, &bytes).err())
+                    .flatten()
+                    .map(|error| format!("cannot keep a copy of {}: {error}", order.key.path));
+                return Ok(Found { source: *source, bytes, warning });
+            }
+            Err(detail) => told.push(detail),
+        }
+    }
+    Err(told.join(", and "))
+}
+
+fn from_file(shelf: &Shelf, path: &RelPath, size: u64, hash: ContentHash) -> Result<Bytes, String> {
+    let (bytes, found) = read_exact(&shelf.root, path, size).map_err(|error| error.to_string())?;
+    if found == hash {
+        return Ok(bytes);
+    }
+    Err("the file has other content by now".to_owned())
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets requests through at a rate, on the clock that tests can pause.
+struct Limiter(RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>);
+
+impl Limiter {
+    fn new(rate: Rate) -> Self {
+        let requests = std::num::NonZeroU32::new(rate.requests).unwrap_or(std::num::NonZeroU32::MIN);
+        let each = rate.per / rate.requests.max(1);
+        let quota = Quota::with_period(each.max(Duration::from_nanos(1)))
+            .unwrap_or_else(|| Quota::per_second(requests));
+        // A burst of a second's worth, so that an idle account answers a few changes at once.
+        let burst =
+            (Duration::from_secs(1).as_nanos() / each.as_nanos().max(1)).clamp(1, u128::from(u32::MAX));
+        let burst = u32::try_from(burst).ok().and_then(std::num::NonZeroU32::new).unwrap_or(requests);
+        Self(RateLimiter::direct_with_clock(quota.allow_burst(burst), TokioClock))
+    }
+
+    async fn wait(&self) {
+        while let Err(until) = self.0.check() {
+            tokio::time::sleep(until.wait_time_from(TokioClock.now())).await;
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TokioClock;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(Instant);
+
+impl governor::clock::Clock for TokioClock {
+    type Instant = Moment;
+    fn now(&self) -> Moment {
+        Moment(Instant::now())
+    }
+}
+
+impl Reference for Moment {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_duration_since(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, length: Nanos) -> Self {
+        Self(self.0.checked_sub(length.into()).unwrap_or(self.0))
+    }
+}
+
+impl std::ops::Add<Nanos> for Moment {
+    type Output = Self;
+    fn add(self, length: Nanos) -> Self {
+        Self(self.0 + Duration::from(length))
+    }
+}
+
+/// How long what is nearly done may take when everything else is over.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
