@@ -54,8 +54,7 @@ impl World {
         };
         let scanner = Scanner::new(options, HashCache::default());
         let texts = texts.iter().map(|text| place.path().join(text)).collect();
-        let watcher =
-            Watcher::start(WatchOptions { root, own, texts, interest: scanner.interest() });
+        let watcher = Watcher::start(WatchOptions { root, own, texts, interest: scanner.interest() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let world = Self { place, scanner, watcher, runtime };
         world.until(|changes| changes.rescan);

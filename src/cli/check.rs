@@ -1,0 +1,125 @@
+//! `mediakeep check`: everything that can be known to be wrong without asking a provider.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+
+use serde::Serialize;
+
+use super::args::{Check, Global};
+use super::exit::Exit;
+use super::table::shown;
+use super::workspace::{Texts, Workspace};
+use super::{chain, diagnostics, print_json, tell};
+use crate::domain::asset::ProviderName;
+use crate::domain::manifest;
+use crate::domain::plan::{Action, PlanItem};
+use crate::domain::reconciler::Capacity;
+use crate::domain::time::format_duration;
+use crate::provider::{self, credentials::ProcessEnvironment, http::HttpClient};
+
+pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
+    if options.schema {
+        return Ok(print_json(&manifest::schema(provider::KINDS)));
+    }
+    let texts = Texts::read(global)?;
+    let parsed = texts.parse();
+    let mut findings: Vec<Finding> = Vec::new();
+    if !options.json && !parsed.problems.is_empty() {
+        tell(&diagnostics::render(&parsed.problems, std::io::stderr().is_terminal()));
+    }
+    let broken = parsed.manifest.is_none();
+    if !broken {
+        let workspace = Workspace::parse(texts)?;
+        findings.extend(look_further(&workspace)?);
+    }
+    let failed = broken || findings.iter().any(Finding::is_error);
+    if options.json {
+        let problems = diagnostics::records(&parsed.problems);
+        let _ = print_json(&Report { format: 1, ok: !failed, problems, findings });
+    } else {
+        for finding in &findings {
+            tell(&finding.line());
+        }
+        if !failed {
+            tell("ok");
+        }
+    }
+    Ok(if failed { Exit::Manifest } else { Exit::Done })
+}
+
+/// Credentials, the files that are there, and whether all of it can be kept alive.
+fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
+    let mut findings = Vec::new();
+    let http = HttpClient::new();
+    for (name, config) in &workspace.manifest.providers {
+        if let Err(error) = provider::connect(name, config, &ProcessEnvironment, &http) {
+            findings.push(Finding::Credential { severity: "error", message: chain(&error) });
+        }
+    }
+    let state = workspace.recorded()?;
+    let (mut engine, now) = workspace.looked_at(state);
+    findings.extend(engine.capacity().into_iter().filter(Capacity::is_exceeded).map(Finding::capacity));
+    let mut counts: BTreeMap<ProviderName, usize> = BTreeMap::new();
+    for item in engine.plan(now) {
+        *counts.entry(item.key.provider.clone()).or_default() += 1;
+        if item.action == Action::Blocked {
+            findings.push(Finding::blocked(item));
+        }
+    }
+    for (provider, entries) in counts {
+        tell(&format!("{entries} entries at {provider}"));
+    }
+    Ok(findings)
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'p> {
+    format: u32,
+    ok: bool,
+    /// What is wrong with the text.
+    problems: Vec<diagnostics::ProblemRecord<'p>>,
+    /// What is wrong with what it is about.
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Finding {
+    Credential { severity: &'static str, message: String },
+    Capacity { severity: &'static str, provider: ProviderName, entries: usize, message: String },
+    Blocked { severity: &'static str, file: String, provider: ProviderName, message: String },
+}
+
+impl Finding {
+    fn capacity(capacity: Capacity) -> Self {
+        let Capacity { provider, entries, round, margin } = capacity;
+        let (round, margin) = (format_duration(round), format_duration(margin));
+        let message = format!(
+            "{entries} entries at {provider} take {round} to renew at the allowed rate, and the margin is {margin}; \
+             raise rate or margin, or publish fewer files"
+        );
+        Self::Capacity { severity: "error", provider, entries, message }
+    }
+
+    fn blocked(item: PlanItem) -> Self {
+        Self::Blocked {
+            severity: "warning",
+            file: item.key.path.as_str().to_owned(),
+            provider: item.key.provider,
+            message: item.why,
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        matches!(self, Self::Credential { .. } | Self::Capacity { .. })
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::Credential { message, .. } | Self::Capacity { message, .. } => format!("error: {message}"),
+            Self::Blocked { file, provider, message, .. } => {
+                format!("warning: {} at {provider} would be blocked: {}", shown(file), shown(message))
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `mediakeep plan`: what sync would do and why.
+
+use std::collections::BTreeMap;
+
+use super::args::{Global, Plan};
+use super::exit::Exit;
+use super::listing::{Entry, Listing, Planned};
+use super::table::{bytes, render, shown, table};
+use super::workspace::Workspace;
+use super::{print, print_json, tell};
+use crate::domain::asset::EntryKey;
+use crate::domain::plan::{Action, PlanItem};
+use crate::domain::time::{Now, format_duration};
+
+pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
+    let workspace = Workspace::open(global)?;
+    let state = workspace.recorded()?;
+    let (mut engine, now) = workspace.looked_at(state);
+    let items = engine.plan(now);
+    let due = items.iter().any(|item| item.action.is_due());
+    let halted = engine.is_halted();
+    if options.json {
+        let records: BTreeMap<EntryKey, _> =
+            engine.records().map(|(key, record)| (key.clone(), record)).collect();
+        let entry = |item: PlanItem| {
+            let record = records.get(&item.key).copied().flatten();
+            let mut entry = Entry::new(&item.key, record);
+            entry.plan = Some(Planned::from(item));
+            entry
+        };
+        let shown =
+            items.into_iter().filter(|item| options.all || item.action != Action::Keep).map(entry).collect();
+        let _ = print_json(&Listing { format: 1, entries: shown });
+    } else {
+        show(&items, now, options.all);
+    }
+    Ok(match () {
+        () if options.exit_code && due => Exit::Due,
+        () if halted => Exit::Halted,
+        () => Exit::Done,
+    })
+}
+
+fn show(items: &[PlanItem], now: Now, all: bool) {
+    let mut rows = table(&["ACTION", "FILE", "PROVIDER", "BYTES", "URL ENDS", "WHY"]);
+    let mut any = false;
+    for item in items.iter().filter(|item| all || item.action != Action::Keep) {
+        any = true;
+        let ends = item.deadline.map_or_else(
+            || "-".to_owned(),
+            |at| format!("in {}", format_duration(at.saturating_since(now.wall))),
+        );
+        let size = if item.requests > 0 { bytes(item.bytes) } else { "-".to_owned() };
+        rows.add_row([
+            item.action.as_str().to_owned(),
+            shown(item.key.path.as_str()),
+            item.key.provider.to_string(),
+            size,
+            ends,
+            shown(&item.why),
+        ]);
+    }
+    if any {
+        print(&render(&rows));
+    }
+    tell(&summary(items));
+}
+
+fn summary(items: &[PlanItem]) -> String {
+    let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
+    for item in items {
+        *counts.entry(item.action).or_default() += 1;
+    }
+    let requests: u32 = items.iter().map(|item| item.requests).sum();
+    let sent: u64 = items.iter().map(|item| item.bytes).sum();
+    let parts: Vec<String> =
+        counts.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();
+    if items.is_empty() {
+        return "no entries: the manifest names no file and its globs match none".to_owned();
+    }
+    format!("{} entries: {}; {requests} requests, {}", items.len(), parts.join(", "), bytes(sent))
+}

@@ -1,0 +1,31 @@
+//! Tables for people.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// A table without lines, its columns as wide as they need to be.
+pub(super) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().copied());
+    table
+}
+
+/// The table as text, without blanks at the ends of lines.
+pub(super) fn render(table: &Table) -> String {
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A file's name as it can be shown on a terminal: what could move the cursor or forge a line is escaped.
+pub(super) fn shown(name: &str) -> String {
+    if name.chars().any(char::is_control) { name.escape_debug().to_string() } else { name.to_owned() }
+}
+
+/// Bytes for people.
+pub(super) fn bytes(count: u64) -> String {
+    indicatif::DecimalBytes(count).to_string()
+}

@@ -1,0 +1,226 @@
+//! What a command works on: manifest, config, state folder, the disk as it is now.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::Global;
+use super::exit::Exit;
+use super::{diagnostics, tell};
+use crate::daemon::files::{HASH_CACHE, scan_options};
+use crate::domain::manifest::{self, Manifest, Parsed, Problem, SOURCE_BYTES_MAX, Source, Sources};
+use crate::domain::reconciler::{Effect, Input, Mode, Reconciler};
+use crate::domain::state::State;
+use crate::domain::time::Now;
+use crate::local::clock::{Clock as _, SystemClock};
+use crate::local::hash_cache::HashCache;
+use crate::local::last_good::{self, LastGood};
+use crate::local::scanner::Scanner;
+use crate::local::state_store;
+use crate::provider;
+
+/// A manifest that was read and found good.
+pub(super) struct Workspace {
+    pub manifest: Arc<Manifest>,
+    pub texts: Texts,
+    pub notes: Vec<Problem>,
+}
+
+/// What a manifest is made from, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub manifest: Text,
+    pub config: Option<Text>,
+    pub state_directory: Option<OsString>,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// As it was typed.
+    pub name: String,
+    /// Absolute.
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+}
+
+impl Texts {
+    pub(super) fn read(global: &Global) -> Result<Self, Exit> {
+        let manifest = Text::read(&global.manifest, "manifest")?;
+        let config = global.config.as_deref().map(|path| Text::read(path, "config")).transpose()?;
+        Ok(Self { manifest, config, state_directory: std::env::var_os("STATE_DIRECTORY") })
+    }
+
+    pub(super) fn parse(&self) -> Parsed {
+        let sources = Sources {
+            manifest: self.manifest.source(),
+            config: self.config.as_ref().map(Text::source),
+            state_directory: self.state_directory.as_deref(),
+        };
+        manifest::parse(&sources, provider::KINDS)
+    }
+}
+
+impl Texts {
+    /// As they are kept for a day on which the present ones are broken.
+    pub(super) fn to_remember(&self) -> LastGood {
+        LastGood {
+            manifest: self.manifest.to_remember(),
+            config: self.config.as_ref().map(Text::to_remember),
+        }
+    }
+
+    pub(super) fn remembered(last: LastGood) -> Self {
+        let config = last.config.map(Text::remembered);
+        let state_directory = std::env::var_os("STATE_DIRECTORY");
+        Self { manifest: Text::remembered(last.manifest), config, state_directory }
+    }
+}
+
+impl Text {
+    fn to_remember(&self) -> last_good::Source {
+        let text = String::from_utf8_lossy(&self.content).into_owned();
+        last_good::Source { path: self.path.clone(), text }
+    }
+
+    fn remembered(source: last_good::Source) -> Self {
+        let name = source.path.display().to_string();
+        Self { name, path: source.path, content: source.text.into_bytes() }
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source { name: &self.name, path: &self.path, text: &self.content }
+    }
+
+    fn read(path: &Path, what: &str) -> Result<Self, Exit> {
+        let help = match what {
+            "config" => "say where it is with --config (or $MEDIAKEEP_CONFIG)",
+            _ => {
+                "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
+                 $MEDIAKEEP_MANIFEST)"
+            }
+        };
+        let failed = |problem: &str| {
+            tell(&format!("error: cannot read the {what} {}: {problem}\n  help: {help}", path.display()));
+            Exit::Manifest
+        };
+        let absolute = std::path::absolute(path).map_err(|error| failed(&error.to_string()))?;
+        // The folder's real name: what lies inside root is found by comparing paths.
+        let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
+        let absolute = match (folder, absolute.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => absolute,
+        };
+        let content = read_capped(&absolute).map_err(|error| failed(&error.to_string()))?;
+        Ok(Self { name: path.display().to_string(), path: absolute, content })
+    }
+}
+
+fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(SOURCE_BYTES_MAX + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > SOURCE_BYTES_MAX {
+        return Err(std::io::Error::other(format!(
+            "it is larger than {SOURCE_BYTES_MAX} bytes; name files by globs"
+        )));
+    }
+    Ok(content)
+}
+
+impl Workspace {
+    /// Reads manifest and config, and tells everything that is wrong with them.
+    pub(super) fn open(global: &Global) -> Result<Self, Exit> {
+        Self::parse(Texts::read(global)?)
+    }
+
+    /// Checks manifest and config, and tells everything that is wrong with them.
+    pub(super) fn parse(texts: Texts) -> Result<Self, Exit> {
+        let Parsed { manifest, problems } = texts.parse();
+        match manifest {
+            Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts, notes: problems }),
+            None => {
+                tell(&diagnostics::render(&problems, std::io::stderr().is_terminal()));
+                Err(Exit::Manifest)
+            }
+        }
+    }
+
+    /// What is recorded, read without touching anything.
+    pub(super) fn recorded(&self) -> Result<Option<State>, Exit> {
+        match state_store::read_only(&self.manifest.sync.state_dir) {
+            Ok(loaded) => Ok(loaded.map(|loaded| {
+                loaded.notes.iter().for_each(|note| tell(&format!("warning: {note}")));
+                loaded.state
+            })),
+            Err(error) => {
+                tell(&format!("error: {}", super::chain(&error)));
+                Err(Exit::Unexpected)
+            }
+        }
+    }
+
+    /// What is recorded; where nothing is, an error that says where was looked.
+    pub(super) fn recorded_or_explain(&self) -> Result<State, Exit> {
+        self.recorded()?.ok_or_else(|| {
+            let folder = self.manifest.sync.state_dir.display();
+            tell(&format!(
+                "error: no state folder at {folder}\n  it is where `state_dir` in [sync] or $STATE_DIRECTORY says, or .mediakeep \
+                 beside the manifest\n  help: start `mediakeep run` or `mediakeep sync` first, or point state_dir at the folder that the service uses"
+            ));
+            Exit::NotAlive
+        })
+    }
+
+    /// An engine that knows manifest and records, and has not looked at the disk.
+    pub(super) fn engine(&self, state: State, now: Now) -> Reconciler {
+        let mut engine = Reconciler::new(Mode::Plan, self.manifest.clone(), state, 0, now);
+        let accounts = self.manifest.providers.iter().filter_map(|(name, config)| {
+            let scope = provider::scope_of(config, &provider::credentials::ProcessEnvironment)?;
+            Some(Input::Account { provider: name.clone(), result: Ok(scope) })
+        });
+        drop(engine.step(now, accounts.collect()));
+        engine
+    }
+
+    /// An engine that has looked at the whole folder, reading only what its hash cache does not know.
+    pub(super) fn looked_at(&self, state: Option<State>) -> (Reconciler, Now) {
+        let clock = Arc::new(SystemClock::new());
+        let now = clock.now();
+        let fresh = || State {
+            lineage: "".into(),
+            serial: 0,
+            root: None,
+            records: std::collections::BTreeMap::new(),
+        };
+        let mut engine = self.engine(state.unwrap_or_else(fresh), now);
+        let cache = HashCache::load(&self.manifest.sync.state_dir.join(HASH_CACHE));
+        let mut scanner =
+            Scanner::new(scan_options(&self.manifest, &self.manifest_files(), clock.clone()), cache);
+        let mut inputs = Vec::new();
+        // The engine asks for a look at everything, and for nothing else in this mode.
+        for _ in 0..LOOKS_MAX {
+            let step = engine.step(now, std::mem::take(&mut inputs));
+            for effect in step.effects {
+                if let Effect::Scan(request) = effect {
+                    let scan = scanner.scan(&request);
+                    scan.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+                    inputs.push(Input::Scanned(scan.report));
+                }
+            }
+            if inputs.is_empty() {
+                break;
+            }
+        }
+        (engine, now)
+    }
+
+    /// The files that say what is wanted, absolute.
+    pub(super) fn manifest_files(&self) -> Vec<PathBuf> {
+        let config = self.texts.config.as_ref().map(|text| text.path.clone());
+        std::iter::once(self.texts.manifest.path.clone()).chain(config).collect()
+    }
+}
+
+/// A look at everything, and one more for what it stirred up.
+const LOOKS_MAX: usize = 4;
