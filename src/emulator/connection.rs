@@ -231,3 +231,50 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, Connection, Lines) {
+        let lines = Lines::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (connection, _) = Doorman { listener, lines: lines.clone() }.accept().await;
+        (client, connection, lines)
+    }
+
+    #[tokio::test]
+    async fn closing_wakes_a_connection_that_waits_for_bytes() {
+        let (_client, mut connection, lines) = pair().await;
+        let reading = tokio::spawn(async move { connection.read(&mut [0]).await });
+        // On one thread the reader runs here until it waits.
+        tokio::task::yield_now().await;
+        lines.close();
+        let read = reading.await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(lines.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_comes_after_the_end_is_cut() {
+        let (_client, _first, lines) = pair().await;
+        lines.close();
+        let late = Line::new();
+        lines.enter(&late);
+        assert!(late.allow(1).is_err());
+    }
+
+    #[tokio::test]
+    async fn so_many_bytes_are_still_written_before_the_cut() {
+        let (mut client, mut connection, _lines) = pair().await;
+        connection.line.cut_after(5, Cut::Close);
+        assert!(connection.write_all(b"HTTP/1.1").await.is_err());
+        drop(connection);
+        let mut received = String::new();
+        client.read_to_string(&mut received).await.unwrap();
+        assert_eq!(received, "HTTP/");
+    }
+}
