@@ -166,7 +166,7 @@ pub struct Emulate {
 #[derive(Args, Debug)]
 pub struct Demo {
     /// How long to watch
-    #[arg(long, value_name = "TIME", default_value = "40s")]
+    #[arg(long, value_name = "TIME", default_value = "30s")]
     pub duration: String,
 }
 
