@@ -36,14 +36,14 @@ fn not_regular(what: &str) -> io::Error {
 /// # Errors
 /// As [`open`]; [`io::ErrorKind::FileTooLarge`] where it has more than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    Ok(read_with_identity(path, limit)?.map(|(content, _)| content))
+    Ok(read_and_hold(path, limit)?.map(|(content, _)| content))
 }
 
-/// Reads a whole file and says which one it was.
+/// Reads a whole file, and leaves it open: while it is, no other file can be taken for it.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_with_identity(path: &Path, limit: u64) -> io::Result<Option<(Vec<u8>, Identity)>> {
+pub fn read_and_hold(path: &Path, limit: u64) -> io::Result<Option<(Vec<u8>, File)>> {
     let file = match open(path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -54,11 +54,11 @@ pub fn read_with_identity(path: &Path, limit: u64) -> io::Result<Option<(Vec<u8>
     content
         .try_reserve_exact(usize::try_from(metadata.len().min(limit)).unwrap_or(0))
         .map_err(io::Error::other)?;
-    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    (&file).take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(Some((content, Identity::of(&metadata))))
+    Ok(Some((content, file)))
 }
 
 /// Which file it is, and which version of it.
@@ -124,7 +124,7 @@ mod tests {
         .unwrap();
         assert_eq!(read(&path, 4).unwrap().unwrap(), b"four");
         assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        assert_eq!(read_with_identity(&path, 4).unwrap().unwrap().1, Identity::at(&path).unwrap().unwrap());
+        assert!(is_in_place(&read_and_hold(&path, 4).unwrap().unwrap().1, &path));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct FolderStore {
     lock: Lock,
     /// What is known after [`StateStore::load`].
     known: Option<Known>,
+    /// Whether the lock had to be taken anew since the last publication: then nothing in the folder is what we knew.
+    taken_anew: bool,
     pub(super) steps: Steps,
 }
 
@@ -85,21 +87,21 @@ impl FolderStore {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let lock = settle_in(folder)?;
         remove_stale(folder, lock.file());
-        Ok(Self { folder: folder.to_owned(), lock, known: None, steps: Steps::default() })
+        Ok(Self { folder: folder.to_owned(), lock, known: None, taken_anew: false, steps: Steps::default() })
     }
 
-    /// Makes sure that the folder is there and that we hold its lock, whatever happened to it. Says whether it had
-    /// to be taken anew: then nothing in it is what we knew.
-    fn stay_home(&mut self) -> Result<bool, StoreError> {
+    /// Makes sure that the folder is there and that we hold its lock, whatever happened to it.
+    fn stay_home(&mut self) -> Result<(), StoreError> {
         if self.lock.is_in_place() {
-            return Ok(false);
+            return Ok(());
         }
         self.lock = settle_in(&self.folder)?;
+        self.taken_anew = true;
         if let Some(known) = &mut self.known {
             known.current = None;
             known.previous = None;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// What a folder held that was taken anew is not ours to go on with, now that a whole state is in it.
@@ -113,7 +115,9 @@ impl FolderStore {
         }
         if let Some(known) = &mut self.known {
             known.journal = Journal::new(&self.folder);
+            known.previous = None;
         }
+        self.taken_anew = false;
         Ok(())
     }
 }
@@ -162,7 +166,7 @@ impl StateStore for FolderStore {
         if changes.is_empty() {
             return Ok(());
         }
-        if !self.lock.is_in_place() {
+        if self.taken_anew || !self.lock.is_in_place() {
             return Err(StoreError::NeedsPublish { reason: "the state folder was removed" });
         }
         known.journal.append(&known.lineage, changes, &mut self.steps)
@@ -172,13 +176,13 @@ impl StateStore for FolderStore {
         if self.known.is_none() {
             return Err(StoreError::NotLoaded);
         }
-        let taken_anew = self.stay_home()?;
+        self.stay_home()?;
         let bytes = self.show(state)?;
         self.steps
             .before(Step::SyncFolder)
             .and_then(|()| atomic_file::sync_folder(&self.folder))
             .map_err(StoreError::io("make durable", &self.folder))?;
-        if taken_anew {
+        if self.taken_anew {
             self.begin_anew().map_err(StoreError::io("tidy up", &self.folder))?;
         }
         if let Some(known) = &mut self.known {

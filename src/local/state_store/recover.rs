@@ -1,6 +1,7 @@
 //! From files to a state: the newest snapshot that can be used, and the journal's lines after it.
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,22 +17,25 @@ use crate::local::own_file::{self, Identity};
 /// # Errors
 /// As [`super::StateStore::load`]; `None` where there is no state.
 pub fn read_only(folder: &Path) -> Result<Option<Loaded>, StoreError> {
-    let mut recovered = recover(folder)?;
+    let path = folder.join(STATE_FILE);
     for _ in 0..READ_ATTEMPTS {
+        let recovered = recover(folder)?;
         // While the snapshot stays the same, the journals still reach back to it.
-        let now = Identity::at(&folder.join(STATE_FILE)).map_err(StoreError::io("look at", folder))?;
-        if now == recovered.snapshots.seen {
-            break;
+        let unchanged = match &recovered.snapshots.seen {
+            Some(file) => own_file::is_in_place(file, &path),
+            None => path.symlink_metadata().is_err(),
+        };
+        if unchanged {
+            let mut loaded = recovered.loaded;
+            // A line that is being written right now looks like this.
+            loaded.notes.retain(|note| !matches!(note, Note::TornTail { .. }));
+            return Ok(recovered.anything.then_some(loaded));
         }
-        recovered = recover(folder)?;
     }
-    if !recovered.anything {
-        return Ok(None);
-    }
-    let mut loaded = recovered.loaded;
-    // A line that is being written right now looks like this.
-    loaded.notes.retain(|note| !matches!(note, Note::TornTail { .. }));
-    Ok(Some(loaded))
+    // Somebody publishes faster than we read. What they showed last is whole in itself.
+    let mut notes = Vec::new();
+    let (state, _) = read_snapshots(folder, &mut Shared::default(), &mut notes)?;
+    Ok(state.map(|state| Loaded { state, notes, unpublished: false }))
 }
 
 /// How often a snapshot may be replaced while it is read.
@@ -63,8 +67,8 @@ pub(super) struct Recovered {
 pub(super) struct Snapshots {
     /// `state.json`, if it can be used.
     pub(super) current: Option<Current>,
-    /// `state.json`, if there is one, usable or not.
-    seen: Option<Identity>,
+    /// `state.json`, if there is one that can be read, usable or not. Held open, so that no later one looks the same.
+    seen: Option<File>,
     /// The serial of `state.json.previous`, where it was needed and could be used.
     pub(super) previous: Option<u64>,
     /// The ones that can't be used.
@@ -101,13 +105,14 @@ fn read_snapshots(
     let mut found = Snapshots::default();
     let path = folder.join(STATE_FILE);
     match read_snapshot(&path, shared, notes)? {
-        Snapshot::Usable(state, identity) => {
+        Snapshot::Usable(state, file) => {
+            let identity = Identity::of(&file.metadata().map_err(StoreError::io("look at", &path))?);
             found.current = Some(Current { serial: state.serial, identity });
-            found.seen = Some(identity);
+            found.seen = Some(file);
             return Ok((Some(state), found));
         }
-        Snapshot::Damaged(identity) => {
-            found.seen = identity;
+        Snapshot::Damaged(file) => {
+            found.seen = file;
             found.damaged.push(path);
         }
         Snapshot::Absent => {}
@@ -129,19 +134,19 @@ fn read_snapshots(
 
 enum Snapshot {
     Absent,
-    Usable(State, Identity),
-    Damaged(Option<Identity>),
+    Usable(State, File),
+    Damaged(Option<File>),
 }
 
 fn read_snapshot(path: &Path, shared: &mut Shared, notes: &mut Vec<Note>) -> Result<Snapshot, StoreError> {
     let damage = |reason: String| Note::DamagedSnapshot { file: path.to_owned(), reason };
-    let (text, identity) = match own_file::read_with_identity(path, u64::MAX) {
+    let (text, file) = match own_file::read_and_hold(path, u64::MAX) {
         Ok(Some(found)) => found,
         Ok(None) => return Ok(Snapshot::Absent),
         // A disk that can't give a file back any more: the same as one that gives back nonsense.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
             notes.push(damage(error.to_string()));
-            return Ok(Snapshot::Damaged(Identity::at(path).ok().flatten()));
+            return Ok(Snapshot::Damaged(own_file::open(path, OpenOptions::new().read(true)).ok()));
         }
         Err(error) => return Err(StoreError::io("read", path)(error)),
     };
@@ -150,11 +155,11 @@ fn read_snapshot(path: &Path, shared: &mut Shared, notes: &mut Vec<Note>) -> Res
             if !decoded.sealed {
                 notes.push(Note::NoChecksum { file: path.to_owned() });
             }
-            Ok(Snapshot::Usable(decoded.state, identity))
+            Ok(Snapshot::Usable(decoded.state, file))
         }
         Err(error) if error.is_damage() => {
             notes.push(damage(error.to_string()));
-            Ok(Snapshot::Damaged(Some(identity)))
+            Ok(Snapshot::Damaged(Some(file)))
         }
         Err(source) => Err(StoreError::Format { path: path.to_owned(), source }),
     }

@@ -210,6 +210,35 @@ fn a_folder_that_somebody_else_took_is_left_to_them() {
 }
 
 #[test]
+fn a_folder_taken_anew_stays_strange_until_a_state_is_published_there() {
+    let (_above, folder, lineage) = full_folder();
+    let (_strange_above, strange, _) = full_folder();
+    let (mut store, _) = open_and_load(&folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+    // Somebody puts another folder there, with a journal and a lock of its own.
+    let (_copy, copy) = copy_of(&strange);
+    std::fs::create_dir(&folder).unwrap();
+    for entry in std::fs::read_dir(copy).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+    let mut armed = true;
+    store.steps.hook = Some(Box::new(move |_| {
+        if std::mem::take(&mut armed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }));
+    assert!(matches!(store.publish(&state_after(&lineage, 9)), Err(StoreError::Io { .. })));
+    assert!(matches!(store.record(&[change(10)]), Err(StoreError::NeedsPublish { .. })));
+    for serial in [10, 12] {
+        store.publish(&state_after(&lineage, serial)).unwrap();
+        store.record(&[change(serial + 1)]).unwrap();
+        let (_copy, copy) = copy_of(&folder);
+        let loaded = load(&copy);
+        assert_eq!((loaded.state, &loaded.notes[..]), (state_after(&lineage, serial + 1), &[][..]));
+    }
+    assert!(folder.join("journal.broken-1").exists(), "what was strange is kept");
+}
+
+#[test]
 fn stale_temporary_files_are_removed_and_young_ones_are_not() {
     let (_above, folder, _) = full_folder();
     let (stale, young) = (folder.join(".mediakeep-tmp-old"), folder.join(".mediakeep-tmp-new"));
