@@ -51,7 +51,7 @@ fn a_key_in_the_wrong_table_is_sent_home() {
 
 #[test]
 fn a_literal_secret_is_masked_and_the_reference_is_shown() {
-    insta::assert_snapshot!(shown(&ACCOUNTS.replace("{ credential = \"bandwidth-secret\" }", "\"hunter2\"  # the old one was hunter1")), @r#"
+    insta::assert_snapshot!(shown(ACCOUNTS.replace("{ credential = \"bandwidth-secret\" }", "\"hunter2\"  # the old one was hunter1")), @r#"
     error: `client_secret` is a secret, and a secret never stands in a manifest or config
      --> media.toml:6:17
       |

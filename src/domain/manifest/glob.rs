@@ -1,5 +1,7 @@
 //! Globs over paths below root: `*`, `?`, `[...]`, `{a,b}` within a segment, `**` over segments.
 
+use std::cell::OnceCell;
+
 use globset::{Candidate, Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::problem::quoted;
@@ -77,7 +79,7 @@ fn check_segments(pattern: &str) -> Result<(), BadGlob> {
     Ok(())
 }
 
-/// Keeps `[!...]` from matching a `/`, and refuses classes that are compared byte by byte and so mean something else.
+/// Keeps `[!...]` from matching a `/`, and refuses what would mean something else than it seems to.
 fn check_classes(pattern: &str) -> Result<String, BadGlob> {
     let mut checked = String::with_capacity(pattern.len() + 8);
     let mut rest = pattern.chars();
@@ -94,32 +96,32 @@ fn check_classes(pattern: &str) -> Result<String, BadGlob> {
                 escaped => checked.extend(escaped),
             },
             '[' => {
-                let text = rest.as_str();
-                let negation = text.starts_with(['!', '^']);
-                // A `]` right after the opening (and its negation) is a member, not the end.
-                let mut members = text.char_indices().skip(usize::from(negation) + 1);
-                let Some((end, _)) = members.find(|(_, member)| *member == ']') else { continue };
-                let class = &text[..end];
-                if !class.is_ascii()
-                    || class.contains(['/', '\\'])
-                    || spans_slash(&class.as_bytes()[usize::from(negation)..])
-                {
-                    return Err(BadGlob::new(
-                        "has a `[...]` with more than ASCII letters, digits and signs, or with a `/`",
-                        "write the alternatives as {a,b}",
-                    ));
-                }
-                checked.push_str(class);
-                if negation {
-                    checked.push('/');
-                }
-                checked.push(']');
-                rest = text[class.len() + 1..].chars();
+                let Some(class) = class(rest.as_str()) else { continue };
+                let negation = class.starts_with(['!', '^']);
+                check_class(&class[usize::from(negation)..])?;
+                checked.extend([class, if negation { "/]" } else { "]" }]);
+                rest = rest.as_str()[class.len() + 1..].chars();
             }
             _ => {}
         }
     }
     Ok(checked)
+}
+
+/// What stands between `[` and its `]`; a `]` right after the opening (and its negation) is a member, not the end.
+fn class(text: &str) -> Option<&str> {
+    let first = usize::from(text.starts_with(['!', '^'])) + 1;
+    let (end, _) = text.char_indices().skip(first).find(|(_, member)| *member == ']')?;
+    Some(&text[..end])
+}
+
+/// Classes are compared byte by byte.
+fn check_class(members: &str) -> Result<(), BadGlob> {
+    if members.is_ascii() && !members.contains(['/', '\\']) && !spans_slash(members.as_bytes()) {
+        return Ok(());
+    }
+    let problem = "has a `[...]` with more than ASCII letters, digits and signs, or with a `/`";
+    Err(BadGlob::new(problem, "write the alternatives as {a,b}"))
 }
 
 fn spans_slash(members: &[u8]) -> bool {
@@ -171,7 +173,8 @@ enum Segment {
 /// A path that is matched against many patterns.
 pub(super) struct Subject<'p> {
     path: &'p str,
-    candidate: Candidate<'p>,
+    /// Made for the first pattern that needs it: most are out at first sight.
+    candidate: OnceCell<Candidate<'p>>,
     /// Whether a segment starts with a dot.
     dotted: bool,
 }
@@ -179,11 +182,15 @@ pub(super) struct Subject<'p> {
 impl<'p> Subject<'p> {
     pub(super) fn new(path: &'p RelPath) -> Self {
         let path = path.as_str();
-        Self { path, candidate: Candidate::new(path), dotted: has_dotted_segment(path) }
+        Self { path, candidate: OnceCell::new(), dotted: has_dotted_segment(path) }
     }
 
     pub(super) fn is_in(&self, set: &GlobSet) -> bool {
-        !set.is_empty() && set.is_match_candidate(&self.candidate)
+        !set.is_empty() && set.is_match_candidate(self.candidate())
+    }
+
+    fn candidate(&self) -> &Candidate<'p> {
+        self.candidate.get_or_init(|| Candidate::new(self.path))
     }
 }
 
@@ -213,7 +220,7 @@ impl Matcher {
         subject.path.starts_with(&*self.prefix)
             && subject.path.ends_with(&*self.suffix)
             && (!subject.dotted || self.dotted.is_some())
-            && self.whole.is_match_candidate(&subject.candidate)
+            && self.whole.is_match_candidate(subject.candidate())
             && (!subject.dotted || self.matches_dotted(subject.path))
     }
 

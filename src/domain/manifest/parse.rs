@@ -3,6 +3,7 @@
 //! Pure: no file is opened, no variable read, no clock asked. All problems are found in one go.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -286,9 +287,9 @@ fn sync_options<'t>(
 
 /// systemd may hand over several folders, separated by colons; the first one is ours.
 fn default_state_dir(manifest_folder: &Path, state_directory: Option<&OsStr>) -> PathBuf {
-    let handed_over = state_directory.and_then(OsStr::to_str).and_then(|list| list.split(':').next());
-    let folder = handed_over.filter(|folder| !folder.is_empty()).unwrap_or(STATE_FOLDER);
-    resolve(manifest_folder, Path::new(folder))
+    let handed_over = state_directory.and_then(|list| list.as_bytes().split(|byte| *byte == b':').next());
+    let folder = handed_over.filter(|folder| !folder.is_empty()).unwrap_or(STATE_FOLDER.as_bytes());
+    resolve(manifest_folder, Path::new(OsStr::from_bytes(folder)))
 }
 
 fn check_state_dir(sync: &SyncOptions, place: Option<&Place>, problems: &mut Problems) {

@@ -172,6 +172,8 @@ pub(super) struct Lines<'t> {
     file: Arc<str>,
     text: &'t str,
     starts: Vec<usize>,
+    /// How many characters lie before every [`STEP`]th byte: a line can be as long as the file.
+    counts: Vec<usize>,
     /// What may be shown; `None` where nothing may.
     masks: Option<Masks>,
 }
@@ -180,7 +182,18 @@ impl<'t> Lines<'t> {
     pub(super) fn new(file: &str, text: &'t str, masks: Option<Masks>) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts = std::iter::once(0).chain(ends.map(|(position, _)| position + 1)).collect();
-        Self { file: file.into(), text, starts, masks }
+        let mut counts = vec![0];
+        for bytes in text.as_bytes().chunks(STEP) {
+            counts.push(counts[counts.len() - 1] + characters(bytes));
+        }
+        Self { file: file.into(), text, starts, counts, masks }
+    }
+
+    /// How many characters begin before this byte.
+    fn characters_before(&self, position: usize) -> usize {
+        let step = position / STEP;
+        let rest = &self.text.as_bytes()[step * STEP..position];
+        self.counts[step] + characters(rest)
     }
 
     pub(super) fn locate(&self, place: &Place) -> Located {
@@ -191,7 +204,7 @@ impl<'t> Lines<'t> {
         Located {
             file: self.file.clone(),
             line: index + 1,
-            column: self.text[line.start..start].chars().count() + 1,
+            column: self.characters_before(start) - self.characters_before(line.start) + 1,
             excerpt: self.masks.as_ref().and_then(|masks| masks.excerpt(self.text, line, start..end)),
         }
     }
@@ -201,6 +214,14 @@ impl<'t> Lines<'t> {
         let end = self.starts.get(index + 1).map_or(self.text.len(), |next| next - 1);
         start..start + self.text[start..end].trim_end_matches('\r').len()
     }
+}
+
+/// Bytes between two counts of characters.
+const STEP: usize = 1024;
+
+/// How many characters begin in some bytes of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
 /// The last boundary between characters that is not after `position`.

@@ -162,41 +162,36 @@ fn credentials(
     owner: &Owner<'_>,
     problems: &mut Problems,
 ) -> Option<CredentialSet> {
-    let begun: Vec<CredentialSet> =
-        kind.credentials.iter().copied().filter(|set| set.iter().any(|key| fields.has(key))).collect();
+    let begun = |set: &CredentialSet| set.iter().any(|key| fields.has(key));
+    let begun: Vec<CredentialSet> = kind.credentials.iter().copied().filter(begun).collect();
     let header = Place::new(owner.source, &owner.span);
-    let ways = || kind.credentials.iter().map(|set| listed(set, "and")).collect::<Vec<_>>().join(", or ");
+    let place =
+        |keys: &[&str]| keys.iter().find_map(|key| fields.key_place(key)).unwrap_or_else(|| header.clone());
+    // What is required whatever the credentials are is reported with the other keys.
+    let missing =
+        |key: &&str| !fields.has(key) && !kind.settings.iter().any(|own| own.name == *key && own.required);
+    let ways = kind.credentials.iter().map(|set| listed(set, "and")).collect::<Vec<_>>().join(", or ");
     match begun[..] {
-        [] => {
+        [] if kind.credentials.iter().any(|set| set.iter().all(&missing)) => {
             let draft = Draft::error(format!("{} has no credentials", owner.header)).at(&header, "");
-            problems.add(draft.help(format!("{} takes {}", kind.title, ways())));
+            problems.add(draft.help(format!("{} takes {ways}", kind.title)));
             None
         }
+        [] => None,
         [set] => {
-            // What is required whatever the credentials are is reported with the other keys.
-            let required =
-                |key: &str| kind.settings.iter().any(|setting| setting.name == key && setting.required);
-            for missing in set.iter().filter(|key| !fields.has(key) && !required(key)) {
+            for absent in set.iter().filter(|key| missing(key)) {
                 let there: Vec<&str> = set.iter().copied().filter(|key| fields.has(key)).collect();
-                let message = format!("{} has {} but no `{missing}`", owner.header, listed(&there, "and"));
-                let place =
-                    there.iter().find_map(|key| fields.key_place(key)).unwrap_or_else(|| header.clone());
-                problems.add(Draft::error(message).at(&place, "").help(format!(
-                    "{} takes {}",
-                    kind.title,
-                    ways()
-                )));
+                let message = format!("{} has {} but no `{absent}`", owner.header, listed(&there, "and"));
+                let draft = Draft::error(message).at(&place(&there), "");
+                problems.add(draft.help(format!("{} takes {ways}", kind.title)));
             }
             note_deprecated(kind, set, fields, problems);
             Some(set)
         }
         [first, second, ..] => {
-            let place = |set: CredentialSet| {
-                set.iter().find_map(|key| fields.key_place(key)).unwrap_or_else(|| header.clone())
-            };
             let draft = Draft::error(format!("{} has two kinds of credentials", owner.header));
             let draft = draft.at(&place(second), "one kind").at(&place(first), "another kind");
-            problems.add(draft.help(format!("keep one of them: {}", ways())));
+            problems.add(draft.help(format!("keep one of them: {ways}")));
             None
         }
     }

@@ -171,8 +171,16 @@ impl<'r> Reader<'r> {
         })
     }
 
-    fn kinds<'s>(&'s self, to: &'s [ProviderName]) -> impl Iterator<Item = &'static Kind> + 's {
-        to.iter().filter_map(|name| self.providers.get(name)?.as_ref()).map(|config| config.kind)
+    /// The kinds of these providers, each once; without those that are not known.
+    fn kinds(&self, to: &[ProviderName]) -> Vec<&'static Kind> {
+        let mut kinds: Vec<&'static Kind> = Vec::with_capacity(to.len());
+        for kind in to.iter().filter_map(|name| self.providers.get(name)?.as_ref()).map(|config| config.kind)
+        {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
     }
 
     fn id(
@@ -191,11 +199,13 @@ impl<'r> Reader<'r> {
                 return None;
             }
         };
-        let mut kinds = self.kinds(to).peekable();
-        let known = to.len() == self.kinds(to).count();
-        if known && kinds.peek().is_some() && kinds.all(|kind| kind.capabilities.naming == Naming::Server) {
-            let titles: Vec<_> = self.kinds(to).map(|kind| kind.title).collect();
-            let draft = Draft::error(format!("`id` has no use: {} names media itself", titles.join(" and ")));
+        let kinds = self.kinds(to);
+        let all_known = to.iter().all(|name| matches!(self.providers.get(name), Some(Some(_))));
+        if all_known
+            && !kinds.is_empty()
+            && kinds.iter().all(|kind| kind.capabilities.naming == Naming::Server)
+        {
+            let draft = Draft::error(format!("`id` has no use: {} names media itself", titles(&kinds)));
             problems.add(draft.at(&place, "").help("remove it"));
         }
         if matches!(files, Some(Files::Glob { .. })) && !template.tells_files_apart() {
@@ -222,8 +232,8 @@ impl<'r> Reader<'r> {
             });
             return None;
         };
-        for kind in self.kinds(to).filter(|kind| kind.capabilities.types.accepted_name(&media_type).is_none())
-        {
+        let refused = |kind: &&Kind| kind.capabilities.types.accepted_name(&media_type).is_none();
+        for kind in self.kinds(to).into_iter().filter(refused) {
             let draft = Draft::note(format!(
                 "{} takes no {media_type}, so these entries will be blocked",
                 kind.title
@@ -247,15 +257,17 @@ impl<'r> Reader<'r> {
             problems.add(draft.at(&place, "").help("write it as \"max-age=3600\""));
             return None;
         }
-        let stored = self.kinds(to).any(|kind| kind.capabilities.stores_cache_control);
-        if !stored && self.kinds(to).next().is_some() {
-            let titles: Vec<_> = self.kinds(to).map(|kind| kind.title).collect();
-            let draft =
-                Draft::note(format!("`cache_control` has no effect: {} stores none", titles.join(" and ")));
+        let kinds = self.kinds(to);
+        if !kinds.is_empty() && kinds.iter().all(|kind| !kind.capabilities.stores_cache_control) {
+            let draft = Draft::note(format!("`cache_control` has no effect: {} stores none", titles(&kinds)));
             problems.add(draft.at(&place, ""));
         }
         Some(value.into())
     }
+}
+
+fn titles(kinds: &[&Kind]) -> String {
+    kinds.iter().map(|kind| kind.title).collect::<Vec<_>>().join(" and ")
 }
 
 fn literal(file: &At<&str>, problems: &mut Problems) -> Option<(Files, Place)> {

@@ -10,7 +10,7 @@ use crate::domain::kind::Kind;
 use crate::domain::time::format_duration;
 
 /// The JSON Schema (draft 7) of manifest and config: which keys there are, and what their values look like. What
-/// only the text as a whole can show is left to [`parse`](super::parse).
+/// only the text as a whole can show is left to [`parse`](super::parse()).
 #[must_use]
 pub fn schema(kinds: &[&'static Kind]) -> Json {
     let mut properties = Map::new();

@@ -133,7 +133,8 @@ impl Shape {
             Self::Count { from, to } => count(value_in, from, to),
             Self::Length { at_least } => length(value_in, at_least),
             Self::Rate => rate(value_in),
-            Self::Folder | Self::Text => text(value_in).map(Value::Text),
+            Self::Folder => folder(value_in).map(Value::Text),
+            Self::Text => text(value_in).map(Value::Text),
             Self::Texts { single } => texts(value, single),
             Self::Choice(options) => choice(value_in, options),
             Self::Address => address::read(text(value_in)?).map(Value::Address),
@@ -253,6 +254,15 @@ fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, Complaint> {
     Ok(text)
 }
 
+/// A path of this machine. A shell would put something else in the place of `~` and `$NAME`; we do not.
+fn folder<'t>(value: &'t DeValue<'_>) -> Result<&'t str, Complaint> {
+    match text(value)? {
+        path if path.starts_with(['~', '$']) => Err(Complaint::new("must be a plain path")
+            .help("`~` and `$NAME` are not expanded: write the path in full")),
+        path => Ok(path),
+    }
+}
+
 fn texts<'t>(value: &'t Spanned<DeValue<'t>>, single: bool) -> Result<Value<'t>, Complaint> {
     match value.get_ref() {
         DeValue::Array(items) => {
@@ -329,7 +339,7 @@ fn reference<'t>(table: &'t DeTable<'_>) -> Result<Found<'t>, Complaint> {
             Complaint::new("is not the name of a credential")
                 .help("a name has letters, digits, `.`, `_` and `-`; the value itself never stands here"),
         )),
-        _ => Ok(Found::File(text)),
+        _ => folder(value.get_ref()).map(Found::File).map_err(named),
     }
 }
 

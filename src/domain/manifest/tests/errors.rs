@@ -49,6 +49,7 @@ fn lengths_counts_and_flags_are_checked() {
         &["+2:15 `keep_copies` must be `true` or `false`, without quotes"],
     );
     check("[sync]\nroot = \"\"", &["+2:8 `root` must not be empty"]);
+    check("[sync]\nroot = \"~/media\"", &["+2:8 `root` must be a plain path"]);
     check("[sync]\nroots = \".\"", &["+2:1 unknown key `roots` in [sync]"]);
     for wrong in ["0", "65", "1.5", "\"4\"", "-1", "99999999999999999999"] {
         let tables = format!("concurrency = {wrong}");
@@ -162,6 +163,7 @@ fn references_are_checked() {
             "{ credential = \"a/b\" }",
             "`auth_token` has a reference whose `credential` is not the name of a credential",
         ),
+        ("{ file = \"~/token\" }", "`auth_token` has a reference whose `file` must be a plain path"),
         ("{ file = \"\" }", "`auth_token` has a reference whose `file` must not be empty"),
         ("1234", "`auth_token` is a secret, and a secret never stands in a manifest or config"),
         ("[\"a\"]", "`auth_token` is a secret, and a secret never stands in a manifest or config"),

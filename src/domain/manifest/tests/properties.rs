@@ -69,6 +69,22 @@ fn by_looking_at_every_rule(manifest: &Manifest, path: &RelPath) -> Vec<(String,
     winners.into_iter().collect()
 }
 
+#[test]
+fn depth_is_bounded() {
+    let deep = 100_000;
+    for text in [
+        format!("a = {}", "[".repeat(deep)),
+        format!("a = {}1{}", "[".repeat(deep), "]".repeat(deep)),
+        format!("a = {}", "{a=".repeat(deep)),
+        format!("a{} = 1", ".a".repeat(deep)),
+        format!("[a{}]", ".a".repeat(deep)),
+        format!("a = {{ a{} = 1 }}", ".a".repeat(deep)),
+        format!("[[media]]\nid = \"{}\"\nfiles = \"{}\"", "{a".repeat(deep), "{".repeat(1000)),
+    ] {
+        assert!(read(&text).manifest.is_none());
+    }
+}
+
 proptest! {
     #[test]
     fn every_valid_manifest_is_accepted((text, rules) in valid()) {

@@ -1,6 +1,7 @@
 //! What an accepted manifest means.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,12 @@ fn what_is_not_stated_has_a_default() {
     assert_eq!((sync.settle, sync.rescan), (Duration::from_secs(2), Duration::from_secs(900)));
     assert!(sync.keep_copies && manifest.providers.is_empty() && manifest.rules.is_empty());
     assert_eq!(manifest.reserved.iter().map(ToString::to_string).collect::<Vec<_>>(), ["media.toml"]);
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_no_problem() {
+    let manifest = manifest("\u{feff}version = 1\r\n[sync]\r\nsettle = \"5s\"\r\n");
+    assert_eq!(manifest.sync.settle, Duration::from_secs(5));
 }
 
 #[test]
@@ -129,6 +136,9 @@ fn the_state_folder_comes_from_systemd_unless_it_is_stated() {
     assert_eq!(state_dir(plain, "/var/lib/mediakeep"), Path::new("/var/lib/mediakeep"));
     assert_eq!(state_dir(plain, "/var/lib/mediakeep:/var/lib/other"), Path::new("/var/lib/mediakeep"));
     assert_eq!(state_dir(plain, ""), Path::new("/srv/media/.mediakeep"));
+    let bytes: &OsStr = OsStrExt::from_bytes(b"/var/lib/\xff");
+    let parsed = read_sources(plain.as_bytes(), None, Some(bytes));
+    assert_eq!(parsed.manifest.unwrap().sync.state_dir, Path::new(bytes));
     assert_eq!(state_dir("version = 1\n[sync]\nstate_dir = \"s\"", "/var/lib/x"), Path::new("/srv/media/s"));
 }
 
