@@ -1,4 +1,4 @@
-//! Kinds of providers, and a short way to a parsed manifest, for tests.
+//! Kinds of providers with the keys of the real ones, and a short way to a parsed manifest, for tests.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -19,7 +19,12 @@ pub(crate) static BANDWIDTH: Kind = Kind {
     title: "Bandwidth",
     settings: &[
         setting("account_id", false, true, "the account's number, part of every URL"),
-        setting("username", false, false, "an API user of the account"),
+        setting(
+            "username",
+            false,
+            false,
+            "an API user of the account (Bandwidth is withdrawing these in favour of OAuth2)",
+        ),
         setting("password", true, false, "the API user's password"),
         setting("client_id", false, false, "the ID of OAuth2 client credentials"),
         setting("client_secret", true, false, "the secret of OAuth2 client credentials"),
@@ -62,12 +67,12 @@ pub(crate) static PLIVO: Kind = Kind {
     name: "plivo",
     title: "Plivo",
     settings: &[
-        setting("auth_id", false, true, "the account's auth ID"),
-        setting("auth_token", true, true, "the account's auth token"),
+        setting("auth_id", false, true, "the auth ID of the account (MA…) or subaccount (SA…)"),
+        setting("auth_token", true, true, "the auth token"),
     ],
     credentials: &[&["auth_id", "auth_token"]],
     scope_setting: "auth_id",
-    base_url: "https://api.plivo.com/v1",
+    base_url: "https://api.plivo.com",
     token_url: None,
     capabilities: Capabilities {
         naming: Naming::Server,
