@@ -1,8 +1,9 @@
 //! The table of keys, the example, the schema and the code say the same.
 
-use super::super::fixtures::{KINDS, manifest, read};
+use super::super::fixtures::{manifest, read};
 use super::super::keys::{Absent, Form, SECTIONS, provider_keys};
 use super::super::{Severity, reference, schema};
+use crate::provider::KINDS;
 
 const EXAMPLE: &str = include_str!("../../../../media.toml.example");
 const SCHEMA: &str = include_str!("../../../../media.schema.json");
@@ -93,7 +94,7 @@ fn stated_defaults_change_nothing() {
 
 #[test]
 fn the_schema_file_is_the_one_that_the_table_gives() {
-    let generated = serde_json::to_string_pretty(&schema(&KINDS)).unwrap() + "\n";
+    let generated = serde_json::to_string_pretty(&schema(KINDS)).unwrap() + "\n";
     assert!(
         generated == SCHEMA,
         "media.schema.json must be what `mediakeep check --schema` prints:\n{generated}"
@@ -102,7 +103,7 @@ fn the_schema_file_is_the_one_that_the_table_gives() {
 
 #[test]
 fn the_reference_has_every_key_once_in_each_table() {
-    let text = reference(&KINDS);
+    let text = reference(KINDS);
     for key in SECTIONS.iter().flat_map(|section| section.keys) {
         assert!(text.contains(&format!("| `{}` |", key.name)), "{}", key.name);
     }
