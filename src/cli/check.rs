@@ -56,8 +56,7 @@ fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
             findings.push(Finding::Credential { severity: "error", message: chain(&error) });
         }
     }
-    let state = workspace.recorded()?;
-    let (mut engine, now) = workspace.looked_at(state);
+    let (mut engine, now) = workspace.looked_at()?;
     findings.extend(engine.capacity().into_iter().filter(Capacity::is_exceeded).map(Finding::capacity));
     let mut counts: BTreeMap<ProviderName, usize> = BTreeMap::new();
     for item in engine.plan(now) {

@@ -14,8 +14,7 @@ use crate::domain::time::{Now, format_duration};
 
 pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     let workspace = Workspace::open(global)?;
-    let state = workspace.recorded()?;
-    let (mut engine, now) = workspace.looked_at(state);
+    let (mut engine, now) = workspace.looked_at()?;
     let items = engine.plan(now);
     let due = items.iter().any(|item| item.action.is_due());
     let halted = engine.is_halted();

@@ -17,7 +17,7 @@ use crate::domain::reconciler::{Mode, Summary};
 use crate::local::clock::SystemClock;
 use crate::local::last_good;
 use crate::local::signals;
-use crate::local::state_store::{FolderStore, OpenError, StateStore as _};
+use crate::local::state_store::{FolderStore, OpenError};
 use crate::provider::credentials::ProcessEnvironment;
 use crate::telemetry::{self, Verbosity};
 
@@ -86,20 +86,13 @@ pub(super) fn start(
     observer: Box<dyn Observer>,
 ) -> Result<Summary, Exit> {
     let state_dir = workspace.manifest.sync.state_dir.clone();
-    let mut store = FolderStore::open(&state_dir).map_err(|error| {
+    let store = FolderStore::open(&state_dir).map_err(|error| {
         tell(&format!("error: {}", chain(&error)));
         match error {
             OpenError::Locked { .. } => Exit::Locked,
             OpenError::Io { .. } => Exit::Unexpected,
         }
     })?;
-    let loaded = store.load().map_err(|error| {
-        tell(&format!("error: {}", chain(&error)));
-        Exit::Unexpected
-    })?;
-    for note in &loaded.notes {
-        tracing::warn!("{note}");
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {
         tell(&format!("error: cannot start the runtime: {error}"));
@@ -117,8 +110,6 @@ pub(super) fn start(
             mode,
             manifest: workspace.manifest,
             last_good: remembered,
-            state: loaded.state,
-            unpublished: loaded.unpublished,
             store: Box::new(store),
             clock: Arc::new(SystemClock::new()),
             lookups: Arc::new(ProcessEnvironment),
@@ -128,7 +119,11 @@ pub(super) fn start(
             signals,
             observer,
         };
-        Ok(Daemon::new(parts).run().await)
+        let daemon = Daemon::new(parts).map_err(|error| {
+            tell(&format!("error: {}", chain(&error)));
+            Exit::Unexpected
+        })?;
+        Ok(daemon.run().await)
     });
     // A scan may hang on a dead network mount: leaving never waits for it.
     runtime.shutdown_background();

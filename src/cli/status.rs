@@ -16,7 +16,8 @@ pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
     let workspace = Workspace::open(global)?;
     let state = workspace.recorded_or_explain()?;
     let now = SystemClock::new().now();
-    let engine = workspace.engine(state, now);
+    let (mut engine, inputs) = workspace.engine(state, now);
+    drop(engine.step(now, inputs));
     let rows: Vec<Row<'_>> = engine
         .records()
         .map(|(key, record)| {

@@ -1,5 +1,6 @@
 //! What a command works on: manifest, config, state folder, the disk as it is now.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use super::exit::Exit;
 use super::{diagnostics, tell};
 use crate::daemon::files::{HASH_CACHE, scan_options};
 use crate::domain::manifest::{self, Manifest, Parsed, Problem, SOURCE_BYTES_MAX, Source, Sources};
-use crate::domain::reconciler::{Effect, Input, Mode, Reconciler};
+use crate::domain::observation::ScanRequest;
+use crate::domain::reconciler::{Input, Mode, Reconciler};
 use crate::domain::state::State;
 use crate::domain::time::Now;
 use crate::local::clock::{Clock as _, SystemClock};
@@ -172,47 +174,43 @@ impl Workspace {
         })
     }
 
-    /// An engine that knows manifest and records, and has not looked at the disk.
-    pub(super) fn engine(&self, state: State, now: Now) -> Reconciler {
-        let mut engine = Reconciler::new(Mode::Plan, self.manifest.clone(), state, 0, now);
+    /// An engine that knows manifest and records and has not looked at the disk, and what it has to be told first.
+    pub(super) fn engine(&self, state: State, now: Now) -> (Reconciler, Vec<Input>) {
+        let engine = Reconciler::new(Mode::Plan, self.manifest.clone(), state, 0, now);
         let accounts = self.manifest.providers.iter().filter_map(|(name, config)| {
             let scope = provider::scope_of(config, &provider::credentials::ProcessEnvironment)?;
             Some(Input::Account { provider: name.clone(), result: Ok(scope) })
         });
-        drop(engine.step(now, accounts.collect()));
-        engine
+        (engine, accounts.collect())
     }
 
     /// An engine that has looked at the whole folder, reading only what its hash cache does not know.
-    pub(super) fn looked_at(&self, state: Option<State>) -> (Reconciler, Now) {
+    pub(super) fn looked_at(&self) -> Result<(Reconciler, Now), Exit> {
         let clock = Arc::new(SystemClock::new());
         let now = clock.now();
-        let fresh = || State {
-            lineage: "".into(),
-            serial: 0,
-            root: None,
-            records: std::collections::BTreeMap::new(),
+        // The disk is looked at while the state is read: neither needs the other.
+        let (scan, state) = std::thread::scope(|scope| {
+            let look = scope.spawn(|| {
+                let cache = HashCache::load(&self.manifest.sync.state_dir.join(HASH_CACHE));
+                let mut scanner =
+                    Scanner::new(scan_options(&self.manifest, &self.manifest_files(), clock), cache);
+                scanner.scan(&ScanRequest::Everything)
+            });
+            let state = self.recorded();
+            (look.join(), state)
+        });
+        let Ok(scan) = scan else {
+            tell("error: looking at the folder failed");
+            return Err(Exit::Unexpected);
         };
-        let mut engine = self.engine(state.unwrap_or_else(fresh), now);
-        let cache = HashCache::load(&self.manifest.sync.state_dir.join(HASH_CACHE));
-        let mut scanner =
-            Scanner::new(scan_options(&self.manifest, &self.manifest_files(), clock.clone()), cache);
-        let mut inputs = Vec::new();
-        // The engine asks for a look at everything, and for nothing else in this mode.
-        for _ in 0..LOOKS_MAX {
-            let step = engine.step(now, std::mem::take(&mut inputs));
-            for effect in step.effects {
-                if let Effect::Scan(request) = effect {
-                    let scan = scanner.scan(&request);
-                    scan.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
-                    inputs.push(Input::Scanned(scan.report));
-                }
-            }
-            if inputs.is_empty() {
-                break;
-            }
+        for warning in &scan.warnings {
+            tell(&format!("warning: {warning}"));
         }
-        (engine, now)
+        let fresh = || State { lineage: "".into(), serial: 0, root: None, records: BTreeMap::new() };
+        let (mut engine, mut inputs) = self.engine(state?.unwrap_or_else(fresh), now);
+        inputs.push(Input::Scanned(scan.report));
+        drop(engine.step(now, inputs));
+        Ok((engine, now))
     }
 
     /// The files that say what is wanted, absolute.
@@ -221,6 +219,3 @@ impl Workspace {
         std::iter::once(self.texts.manifest.path.clone()).chain(config).collect()
     }
 }
-
-/// A look at everything, and one more for what it stirred up.
-const LOOKS_MAX: usize = 4;

@@ -24,6 +24,8 @@ pub(super) struct FolderReader {
     progress: Arc<Counters>,
     scanning: Option<Scanning>,
     poll_at: Option<Instant>,
+    /// Whether the first look began before anybody asked for it.
+    ahead: bool,
 }
 
 enum Order {
@@ -86,6 +88,7 @@ impl FolderReader {
             progress,
             scanning: None,
             poll_at: None,
+            ahead: false,
         }
     }
 
@@ -94,7 +97,16 @@ impl FolderReader {
         self.order(Order::Follow(selector(manifest), literals, manifest.sync.settle));
     }
 
+    /// Begins with the look at everything that the engine asks for first.
+    pub(super) fn start_looking(&mut self) {
+        self.scan(ScanRequest::Everything);
+        self.ahead = true;
+    }
+
     pub(super) fn scan(&mut self, request: ScanRequest) {
+        if std::mem::take(&mut self.ahead) && request == ScanRequest::Everything {
+            return;
+        }
         self.progress.files.store(0, Ordering::Relaxed);
         self.progress.hashed.store(0, Ordering::Relaxed);
         let seen = ScanProgress { active: true, ..ScanProgress::default() };

@@ -21,13 +21,12 @@ use crate::domain::asset::ProviderName;
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Effect, Input, Mode, Reconciler, Summary};
-use crate::domain::state::State;
 use crate::domain::time::Now;
 use crate::local::approval;
 use crate::local::clock::Clock;
 use crate::local::kept::Kept;
 use crate::local::signals::Signal;
-use crate::local::state_store::StateStore;
+use crate::local::state_store::{Loaded, StateStore, StoreError};
 use crate::provider::credentials::Lookups;
 use crate::provider::http::HttpClient;
 
@@ -40,11 +39,7 @@ pub struct Parts {
     /// What was wanted when all was well, where that is another manifest: its provider tables stay in force until
     /// their entries may go.
     pub last_good: Option<Arc<Manifest>>,
-    /// What is recorded.
-    pub state: State,
-    /// Whether the journal is ahead of what readers see.
-    pub unpublished: bool,
-    /// Where it is recorded.
+    /// Where what is known is recorded; nothing has been read from it yet.
     pub store: Box<dyn StateStore>,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
@@ -135,10 +130,20 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Puts the loop together. Starts threads; looks at nothing yet.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { mode, manifest, state, store, clock, observer, signals, reload, remember, .. } = parts;
+    /// Puts the loop together and reads what is recorded. The first look at the folder begins meanwhile.
+    ///
+    /// # Errors
+    /// If what is recorded cannot be read, or is not ours.
+    pub fn new(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { mode, manifest, mut store, clock, mut observer, signals, reload, remember, .. } = parts;
         let (sender, inbox) = mpsc::unbounded_channel();
+        let mut folder =
+            FolderReader::new(&manifest, &parts.manifest_files, clock.clone(), sender.clone(), mode);
+        folder.start_looking();
+        let Loaded { state, notes, unpublished } = store.load()?;
+        for note in &notes {
+            observer.warning(&note.to_string());
+        }
         let now = clock.now();
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         let first = parts.last_good.clone().unwrap_or_else(|| manifest.clone());
@@ -146,7 +151,7 @@ impl Daemon {
         let kept = Arc::new(Kept::new(&manifest.sync.state_dir));
         let http = HttpClient::new();
         let mut this = Self {
-            folder: FolderReader::new(&manifest, &parts.manifest_files, clock.clone(), sender.clone(), mode),
+            folder,
             saver: Saver::start(store, &manifest, sender.clone()),
             uploader: Uploader::new(&manifest, kept, http, parts.lookups, clock.clone(), sender),
             state_dir: manifest.sync.state_dir.clone(),
@@ -170,12 +175,12 @@ impl Daemon {
             this.connect_accounts(&manifest.clone());
             this.own.push(Input::Manifest(manifest));
         }
-        if parts.unpublished {
+        if unpublished {
             this.own.push(Input::PublishAgain);
         }
         this.export();
         this.connect_accounts(&this.manifest.clone());
-        this
+        Ok(this)
     }
 
     /// Runs until a signal (or, for a single pass, until nothing is left to do), and says how things stand.
@@ -373,7 +378,10 @@ impl Daemon {
         for event in &events {
             self.observer.event(event);
         }
-        self.engine.summary(now)
+        let summary = self.engine.summary(now);
+        // The process is about to end: taking a hundred thousand records apart first would be in vain.
+        std::mem::forget(self.engine);
+        summary
     }
 }
 

@@ -141,9 +141,12 @@ impl TypeRules {
     /// The provider's own name for this type; `None` where it takes no such thing.
     #[must_use]
     pub fn accepted_name(&self, media_type: &MediaType) -> Option<MediaType> {
-        let own =
-            self.aliases.iter().find(|(ours, _)| *ours == media_type.as_str()).map(|(_, theirs)| *theirs);
-        let name = own.unwrap_or_else(|| media_type.as_str());
-        self.accepted.contains(&name).then(|| MediaType::new(name).ok()).flatten()
+        let alias = self.aliases.iter().find(|(ours, _)| *ours == media_type.as_str());
+        match alias {
+            None => self.accepted.contains(&media_type.as_str()).then(|| media_type.clone()),
+            Some((_, theirs)) => {
+                self.accepted.contains(theirs).then(|| MediaType::new(theirs).ok()).flatten()
+            }
+        }
     }
 }

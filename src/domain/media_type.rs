@@ -3,6 +3,8 @@
 //! A short table of our own comes first: what goes out as MMS, by the names that the media-type registry has for it.
 //! The general table behind it has older or private names for some of these.
 
+use std::sync::LazyLock;
+
 use super::asset::MediaType;
 
 /// `(extension, type)`; the first line of a type is its preferred extension, the first of an extension its type.
@@ -70,13 +72,17 @@ const KNOWN: &[(&str, &str)] = &[
 /// The type of files with this extension, in whatever case it is written; `None` where nobody knows.
 #[must_use]
 pub fn of_extension(extension: &str) -> Option<MediaType> {
-    let known = KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension));
-    let name = match known {
-        Some((_, name)) => name,
-        None => mime_guess::from_ext(extension).first_raw()?,
-    };
-    MediaType::new(name).ok()
+    let known = KNOWN.iter().position(|(known, _)| known.eq_ignore_ascii_case(extension));
+    match known {
+        Some(position) => SHARED.get(position).cloned(),
+        None => MediaType::new(mime_guess::from_ext(extension).first_raw()?).ok(),
+    }
 }
+
+/// The types of the table, made once: a folder of a hundred thousand pictures asks for the same one each time.
+static SHARED: LazyLock<Vec<MediaType>> = LazyLock::new(|| {
+    KNOWN.iter().map(|(_, name)| MediaType::new(name).expect("the table holds plain types")).collect()
+});
 
 /// Extensions of types that no file is given by its extension, because the table has a better name for the format.
 const OTHER_NAMES: &[(&str, &str)] = &[

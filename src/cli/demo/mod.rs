@@ -20,7 +20,7 @@ use crate::domain::time::{format_duration, parse_duration};
 use crate::emulator::Emulator;
 use crate::local::clock::SystemClock;
 use crate::local::signals::{self, Signal};
-use crate::local::state_store::{FolderStore, StateStore as _};
+use crate::local::state_store::FolderStore;
 use observer::{Narrator, Reader};
 use stage::Stage;
 
@@ -66,7 +66,8 @@ async fn play(length: Duration) -> Result<Exit, String> {
     let begin = Instant::now();
     introduce(&stage);
     let (stop, signals) = mpsc::unbounded_channel();
-    let daemon = tokio::spawn(Daemon::new(parts(&stage, begin, signals)?).run());
+    let daemon = Daemon::new(parts(&stage, begin, signals)?).map_err(|error| super::chain(&error))?;
+    let daemon = tokio::spawn(daemon.run());
     let reader = tokio::spawn(Reader::new(&stage).watch(begin + length));
     tokio::select! {
         () = interrupted() => {
@@ -84,14 +85,11 @@ async fn play(length: Duration) -> Result<Exit, String> {
 }
 
 fn parts(stage: &Stage, begin: Instant, signals: mpsc::UnboundedReceiver<Signal>) -> Result<Parts, String> {
-    let mut store = FolderStore::open(&stage.state_dir()).map_err(|error| super::chain(&error))?;
-    let loaded = store.load().map_err(|error| super::chain(&error))?;
+    let store = FolderStore::open(&stage.state_dir()).map_err(|error| super::chain(&error))?;
     Ok(Parts {
         mode: Mode::Daemon,
         manifest: stage.manifest.clone(),
         last_good: None,
-        state: loaded.state,
-        unpublished: loaded.unpublished,
         store: Box::new(store),
         clock: Arc::new(SystemClock::new()),
         lookups: Arc::new(Stage::secrets()),

@@ -293,7 +293,7 @@ impl Reconciler {
     pub fn needed_copies(&self) -> BTreeSet<super::asset::ContentHash> {
         let recorded = self.entries.values().filter_map(|entry| entry.record.as_ref()?.current.as_ref());
         let sending = self.entries.iter().filter(|(_, entry)| entry.in_flight);
-        let sent = sending.filter_map(|(key, _)| self.want_unclaimed(key).ok());
+        let sent = sending.filter_map(|(key, entry)| self.want_unclaimed(key, entry).ok());
         recorded.map(|handle| handle.hash).chain(sent.map(|wanted| wanted.hash)).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::guard::Halt;
 use crate::domain::lease::Schedule;
 use crate::domain::observation::Observation;
-use crate::domain::plan::{Action, Block, PlanItem, Verdict};
+use crate::domain::plan::{Action, Block, PlanItem, Verdict, Wanted};
 use crate::domain::state::Record;
 use crate::domain::time::{Now, format_duration};
 
@@ -97,7 +97,7 @@ impl Reconciler {
             }
             summary.entries += 1;
             let live = entry.record.as_ref().is_some_and(|record| record.live().is_some());
-            let verdict = self.judge(key, self.want_unclaimed(key), now);
+            let verdict = self.judge(key, entry, self.want_unclaimed(key, entry), now);
             let pending = verdict.as_ref().is_some_and(|verdict| verdict.replacement.is_some());
             let block = verdict.and_then(|verdict| verdict.block);
             let gone = matches!(block, Some(Block::Missing | Block::Unreadable(_)));
@@ -125,8 +125,20 @@ impl Reconciler {
     }
 
     fn plan_item(&mut self, key: EntryKey, now: Now) -> Option<PlanItem> {
-        let wanted = self.want(&key);
-        let entry = self.entries.get(&key)?;
+        let mut entry = self.detach(&key)?;
+        let wanted = self.want(&key, &mut entry);
+        let item = self.plan_entry(key.clone(), &entry, wanted, now);
+        self.attach(&key, entry);
+        item
+    }
+
+    fn plan_entry(
+        &self,
+        key: EntryKey,
+        entry: &Entry,
+        wanted: Result<Wanted, Block>,
+        now: Now,
+    ) -> Option<PlanItem> {
         let live = entry.record.as_ref().and_then(|record| record.live());
         let deadline = live.map(|handle| handle.expires_at);
         let keep = |action, why: String| (action, why, 0, 0);
@@ -140,7 +152,7 @@ impl Reconciler {
                 None => keep(Action::Retire, leaving_why(entry)),
             }
         } else {
-            let verdict = self.judge(&key, wanted, now)?;
+            let verdict = self.judge(&key, entry, wanted, now)?;
             self.plan_verdict(&key, entry, &verdict, now)
         };
         Some(PlanItem { key, action, why, bytes, requests, deadline })

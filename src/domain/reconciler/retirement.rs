@@ -86,11 +86,12 @@ impl Reconciler {
         if self.mode == Mode::Plan { Duration::ZERO } else { REMOVAL_DELAY }
     }
 
-    pub(super) fn note_leaving(&mut self, key: &EntryKey, now: Now) {
-        let leaves = self.entries.get(key).and_then(|entry| self.leaves_at(key, entry));
-        let changed = match leaves.is_some_and(|at| at <= now.steady) {
-            true => self.retirement.leaving.insert(key.clone()),
-            false => self.retirement.leaving.remove(key),
+    pub(super) fn note_leaving(&mut self, key: &EntryKey, entry: &Entry, now: Now) {
+        let leaves = self.leaves_at(key, entry);
+        let changed = if leaves.is_some_and(|at| at <= now.steady) {
+            self.retirement.leaving.insert(key.clone())
+        } else {
+            !self.retirement.leaving.is_empty() && self.retirement.leaving.remove(key)
         };
         self.retirement.reconsider |= changed;
     }
@@ -144,12 +145,13 @@ impl Reconciler {
         }
         let wall = turn.now.wall.floor_to_second();
         for key in std::mem::take(&mut self.retirement.leaving) {
-            let expires_at =
-                self.entries.get(&key).and_then(|entry| Some(entry.record.as_ref()?.live()?.expires_at));
-            self.edit(&key, Visible::Soon, turn, |record: &mut Record| {
+            let Some(mut entry) = self.detach(&key) else { continue };
+            let expires_at = entry.record.as_ref().and_then(|record| Some(record.live()?.expires_at));
+            self.edit(&key, &mut entry, Visible::Soon, turn.now, |record: &mut Record| {
                 record.retired_at = Some(wall);
                 record.trouble = None;
             });
+            self.attach(&key, entry);
             turn.events.push(Event::Retired { key: key.clone(), expires_at });
             self.dirty.insert(key);
         }

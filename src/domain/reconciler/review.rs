@@ -16,77 +16,88 @@ use crate::domain::time::{Now, Timestamp};
 
 impl Reconciler {
     pub(super) fn review(&mut self, key: &EntryKey, turn: &mut Turn) {
-        self.unplace(key);
-        self.let_the_dead_go(key, turn);
-        self.note_absence(key, turn);
-        let Some(entry) = self.entries.get(key) else { return };
-        if entry.in_flight {
-            return;
+        let Some(mut entry) = self.detach(key) else { return };
+        self.unplace(key, &mut entry);
+        self.let_the_dead_go(key, &mut entry, turn);
+        self.note_absence(key, &mut entry, turn);
+        if entry.rule.is_none() && entry.record.is_none() && !entry.in_flight {
+            return self.forget(key, &entry);
         }
+        if !entry.in_flight {
+            self.decide(key, &mut entry, turn);
+        }
+        self.attach(key, entry);
+    }
+
+    /// Takes an entry out of its place, to work on it without looking it up again and again.
+    pub(super) fn detach(&mut self, key: &EntryKey) -> Option<Entry> {
+        self.entries.get_mut(key).map(std::mem::take)
+    }
+
+    pub(super) fn attach(&mut self, key: &EntryKey, entry: Entry) {
+        if let Some(place) = self.entries.get_mut(key) {
+            *place = entry;
+        }
+    }
+
+    fn decide(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
+        let end = entry.record.as_ref().and_then(|record| Some(record.live()?.steady_expires_at));
         if entry.is_retired() {
-            let end = entry.record.as_ref().and_then(|record| Some(record.live()?.steady_expires_at));
-            return self.wake(key, end.unwrap_or(turn.now.steady));
+            return self.wake(key, entry, end.unwrap_or(turn.now.steady));
         }
-        let wanted = self.want(key);
-        let Some(verdict) = self.judge(key, wanted, turn.now) else {
+        let wanted = self.want(key, entry);
+        match self.judge(key, entry, wanted, turn.now) {
+            Some(verdict) => {
+                self.note_trouble(key, entry, &verdict, turn);
+                self.place(key, entry, &verdict, turn);
+            }
             // The provider's table is gone and nothing is known about it: its handles can only run out.
-            let end =
-                self.entries[key].record.as_ref().and_then(|record| Some(record.live()?.steady_expires_at));
-            return end.map_or((), |end| self.wake(key, end));
-        };
-        self.note_trouble(key, &verdict, turn);
-        self.place(key, &verdict, turn);
+            None => end.map_or((), |end| self.wake(key, entry, end)),
+        }
     }
 
     /// The verdict about an entry; `None` where its provider is not known.
-    pub(super) fn judge(&self, key: &EntryKey, wanted: Result<Wanted, Block>, now: Now) -> Option<Verdict> {
+    pub(super) fn judge(
+        &self,
+        key: &EntryKey,
+        entry: &Entry,
+        wanted: Result<Wanted, Block>,
+        now: Now,
+    ) -> Option<Verdict> {
         let account = self.accounts.get(&key.provider)?;
-        let record = self.entries.get(key)?.record.as_deref();
-        Some(plan::judge(key, wanted, record, account.facts(), now))
+        Some(plan::judge(key, wanted, entry.record.as_deref(), account.facts(), now))
     }
 
     /// What should exist for an entry. Claims its ID.
-    pub(super) fn want(&mut self, key: &EntryKey) -> Result<Wanted, Block> {
-        let wanted = self.want_unclaimed(key);
-        let id = wanted.as_ref().ok().and_then(|wanted| wanted.id.clone());
-        self.claim(key, id.as_ref());
-        let wanted = wanted?;
-        match self.holder_of(key, &wanted) {
-            Some(holder) if !self.shares_content(&holder, &wanted) => Err(Block::IdTaken(holder.path)),
-            _ => Ok(wanted),
-        }
-    }
-
-    pub(super) fn want_unclaimed(&self, key: &EntryKey) -> Result<Wanted, Block> {
-        let rule = self.entries.get(key).and_then(|entry| entry.rule).ok_or(Block::Leaving)?;
-        let account = self.accounts.get(&key.provider).ok_or(Block::Leaving)?;
-        let observation = self.files.observation(&key.path);
-        plan::want(&self.manifest, rule as usize, key, account.config.kind, observation)
-    }
-
-    fn claim(&mut self, key: &EntryKey, id: Option<&MediaId>) {
-        let claim = id.map(|id| claim_of(key, id));
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    pub(super) fn want(&mut self, key: &EntryKey, entry: &mut Entry) -> Result<Wanted, Block> {
+        let wanted = self.want_unclaimed(key, entry);
+        let claim = wanted.as_ref().ok().and_then(|wanted| Some(claim_of(key, wanted.id.as_ref()?)));
         if entry.claim != claim
             && let Some(old) = std::mem::replace(&mut entry.claim, claim)
         {
             self.release(old, key);
         }
-        if let Some(claim) = claim {
-            self.claims.entry(claim).or_insert_with(|| key.clone());
+        let wanted = wanted?;
+        let Some(claim) = claim else { return Ok(wanted) };
+        let holder = self.claims.entry(claim).or_insert_with(|| key.clone());
+        if holder == key {
+            return Ok(wanted);
         }
+        let holder = holder.clone();
+        if self.shares_content(&holder, &wanted) { Ok(wanted) } else { Err(Block::IdTaken(holder.path)) }
+    }
+
+    pub(super) fn want_unclaimed(&self, key: &EntryKey, entry: &Entry) -> Result<Wanted, Block> {
+        let rule = entry.rule.ok_or(Block::Leaving)?;
+        let account = self.accounts.get(&key.provider).ok_or(Block::Leaving)?;
+        let observation = self.files.observation(&key.path);
+        plan::want(&self.manifest, rule as usize, key, account.config.kind, observation)
     }
 
     pub(super) fn release(&mut self, claim: u64, key: &EntryKey) {
         if self.claims.get(&claim) == Some(key) {
             self.claims.remove(&claim);
         }
-    }
-
-    /// The other entry that the ID of this one belongs to, if it does.
-    pub(super) fn holder_of(&self, key: &EntryKey, wanted: &Wanted) -> Option<EntryKey> {
-        let claim = claim_of(key, wanted.id.as_ref()?);
-        self.claims.get(&claim).filter(|holder| *holder != key).cloned()
     }
 
     /// Whether another entry's content is the same, so that one ID serves both.
@@ -103,19 +114,22 @@ impl Reconciler {
     }
 
     /// Drops older handles that have ended, tells when the published one has, and lets a retired entry go then.
-    fn let_the_dead_go(&mut self, key: &EntryKey, turn: &mut Turn) {
+    fn let_the_dead_go(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
         let now = turn.now;
-        let Some(record) = self.entries.get(key).and_then(|entry| entry.record.clone()) else { return };
-        if record.previous.iter().any(|previous| previous.expires_at <= now.wall) {
-            self.edit(key, Visible::Eventually, turn, |record| {
+        let Some(record) = &entry.record else { return };
+        let ended = record.previous.iter().any(|previous| previous.expires_at <= now.wall);
+        let published = record.live().is_some();
+        let alive = record.live().is_some_and(|handle| handle.steady_expires_at > now.steady);
+        let retired = record.retired_at.is_some();
+        if ended {
+            self.edit(key, entry, Visible::Eventually, turn.now, |record| {
                 record.previous.retain(|previous| previous.expires_at > now.wall);
             });
         }
-        let alive = record.live().is_some_and(|handle| handle.steady_expires_at > now.steady);
-        if record.retired_at.is_some() && !alive {
-            self.edit(key, Visible::AtOnce, turn, |record| *record = Record::default());
-        } else if record.live().is_some() && !alive {
-            self.edit(key, Visible::AtOnce, turn, |record| {
+        if retired && !alive {
+            self.edit(key, entry, Visible::AtOnce, turn.now, |record| *record = Record::default());
+        } else if published && !alive {
+            self.edit(key, entry, Visible::AtOnce, turn.now, |record| {
                 if let Some(handle) = &mut record.current {
                     handle.url = None;
                 }
@@ -125,38 +139,38 @@ impl Reconciler {
     }
 
     /// Keeps in the record since when a file has been missing, so that the delay outlives a restart; takes a
-    /// retirement back when its file returns; and forgets entries of which nothing is left.
-    fn note_absence(&mut self, key: &EntryKey, turn: &mut Turn) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let missing = matches!(self.files.observation(&key.path), Some(Observation::Missing));
-        let wanted = entry.rule.is_some() && (!missing || self.is_literal(entry));
-        let in_flight = entry.in_flight;
-        let Some(record) = entry.record.clone().filter(|record| wanted || record.current.is_some()) else {
-            if !wanted && !in_flight {
-                if entry.record.is_some() {
-                    self.edit(key, Visible::AtOnce, turn, |record| *record = Record::default());
-                }
-                self.forget(key);
+    /// retirement back when its file returns; and drops what is left of an entry that nothing wants.
+    fn note_absence(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
+        let file = self.files.known.get(&key.path);
+        let missing = file.is_some_and(|file| matches!(file.observation, Some(Observation::Missing)));
+        let literal = missing && self.is_literal(entry);
+        let wanted = entry.rule.is_some() && (!missing || literal);
+        let recorded = entry.record.as_ref().is_some_and(|record| record.current.is_some());
+        if !wanted && !recorded {
+            if entry.record.is_some() {
+                self.edit(key, entry, Visible::AtOnce, turn.now, |record| *record = Record::default());
             }
+            entry.rule = None;
             return;
-        };
-        let wall = turn.now.wall.floor_to_second();
-        let absent = missing && !self.is_literal(entry) && record.current.is_some();
-        if absent != record.missing_since.is_some() {
-            self.edit(key, Visible::Eventually, turn, |record| record.missing_since = absent.then_some(wall));
         }
-        if wanted && record.retired_at.is_some() {
-            self.edit(key, Visible::Soon, turn, |record| record.retired_at = None);
+        let Some(record) = &entry.record else { return };
+        let (absent, retired) = (missing && !literal && recorded, record.retired_at.is_some());
+        if absent != record.missing_since.is_some() {
+            let wall = turn.now.wall.floor_to_second();
+            self.edit(key, entry, Visible::Eventually, turn.now, |record| {
+                record.missing_since = absent.then_some(wall);
+            });
+        }
+        if wanted && retired {
+            self.edit(key, entry, Visible::Soon, turn.now, |record| record.retired_at = None);
             turn.events.push(Event::Unretired { key: key.clone() });
         }
-        self.note_leaving(key, turn.now);
+        self.note_leaving(key, entry, turn.now);
     }
 
-    pub(super) fn forget(&mut self, key: &EntryKey) {
-        self.unplace(key);
-        if let Some(entry) = self.entries.remove(key)
-            && let Some(claim) = entry.claim
-        {
+    fn forget(&mut self, key: &EntryKey, entry: &Entry) {
+        self.entries.remove(key);
+        if let Some(claim) = entry.claim {
             self.release(claim, key);
         }
         self.retirement.leaving.remove(key);
@@ -165,8 +179,7 @@ impl Reconciler {
         }
     }
 
-    fn note_trouble(&mut self, key: &EntryKey, verdict: &Verdict, turn: &mut Turn) {
-        let Some(entry) = self.entries.get(key) else { return };
+    fn note_trouble(&mut self, key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Turn) {
         let block = match &verdict.block {
             Some(Block::Settling) if self.is_changing_for_long(key, turn.now.steady) => Some(Block::Settling),
             Some(block) if block.is_momentary() => return,
@@ -175,7 +188,7 @@ impl Reconciler {
         let present = entry.record.as_ref().and_then(|record| record.trouble.as_ref());
         let Some(block) = block else {
             if present.is_some() && entry.attempts() == 0 {
-                self.edit(key, Visible::Eventually, turn, |record| record.trouble = None);
+                self.edit(key, entry, Visible::Eventually, turn.now, |record| record.trouble = None);
                 turn.events.push(Event::Recovered { key: key.clone() });
             }
             return;
@@ -192,7 +205,9 @@ impl Reconciler {
             attempts: 0,
             next_try: None,
         };
-        self.edit(key, Visible::Eventually, turn, |record| record.trouble = Some(Box::new(trouble)));
+        self.edit(key, entry, Visible::Eventually, turn.now, |record| {
+            record.trouble = Some(Box::new(trouble))
+        });
         turn.events.push(Event::Blocked { key: key.clone(), kind, detail, kept_alive });
     }
 
@@ -203,10 +218,9 @@ impl Reconciler {
 
     /// Puts an entry where it belongs: into a lane if something can be sent now, and into the agenda for its
     /// next moment.
-    fn place(&mut self, key: &EntryKey, verdict: &Verdict, turn: &mut Turn) {
+    fn place(&mut self, key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Turn) {
         let steady = turn.now.steady;
-        self.tell_risk(key, verdict, turn);
-        let Some(entry) = self.entries.get(key) else { return };
+        tell_risk(key, entry, verdict, turn);
         let moments = self.moments(key, entry, verdict, steady);
         if let Some((reason, _)) = self.choose(key, entry, verdict, steady) {
             let lane = match &verdict.schedule {
@@ -219,12 +233,10 @@ impl Reconciler {
             if let Some(account) = self.accounts.get_mut(&key.provider) {
                 account.enqueue(lane, at, key.clone());
             }
-            if let Some(entry) = self.entries.get_mut(key) {
-                entry.place = Some((lane, at));
-            }
+            entry.place = Some((lane, at));
         }
         if let Some(next) = moments.into_iter().flatten().filter(|at| *at > steady).min() {
-            self.wake(key, next);
+            self.wake(key, entry, next);
         }
     }
 
@@ -294,21 +306,7 @@ impl Reconciler {
         ]
     }
 
-    fn tell_risk(&mut self, key: &EntryKey, verdict: &Verdict, turn: &mut Turn) {
-        let steady = turn.now.steady;
-        let urgent = verdict.schedule.filter(|schedule| schedule.urgent_at <= steady);
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let told = std::mem::replace(&mut entry.told_at_risk, urgent.is_some());
-        if let Some(schedule) = urgent
-            && !told
-        {
-            let left = schedule.lapse_at.saturating_since(steady);
-            turn.events.push(Event::AtRisk { key: key.clone(), left });
-        }
-    }
-
-    fn unplace(&mut self, key: &EntryKey) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    fn unplace(&mut self, key: &EntryKey, entry: &mut Entry) {
         if let Some(at) = entry.wake.take() {
             self.agenda.remove(&(at, key.clone()));
         }
@@ -320,8 +318,7 @@ impl Reconciler {
     }
 
     /// Looks at an entry again at a moment of the steady clock, unless that is planned for earlier.
-    pub(super) fn wake(&mut self, key: &EntryKey, at: Timestamp) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    pub(super) fn wake(&mut self, key: &EntryKey, entry: &mut Entry, at: Timestamp) {
         if entry.wake.is_some_and(|present| present <= at) {
             return;
         }
@@ -335,11 +332,11 @@ impl Reconciler {
     pub(super) fn edit(
         &mut self,
         key: &EntryKey,
+        entry: &mut Entry,
         visible: Visible,
-        turn: &mut Turn,
+        now: Now,
         change: impl FnOnce(&mut Record),
     ) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
         let record = Arc::make_mut(entry.record.get_or_insert_default());
         change(record);
         if record.is_empty() {
@@ -349,7 +346,19 @@ impl Reconciler {
             .accounts
             .get(&key.provider)
             .map_or(Duration::ZERO, |account| account.terms.publication_delay());
-        self.recording.note(key, visible, delay, turn.now.steady);
+        self.recording.note(key, visible, delay, now.steady);
+    }
+}
+
+fn tell_risk(key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Turn) {
+    let steady = turn.now.steady;
+    let urgent = verdict.schedule.filter(|schedule| schedule.urgent_at <= steady);
+    let told = std::mem::replace(&mut entry.told_at_risk, urgent.is_some());
+    if let Some(schedule) = urgent
+        && !told
+    {
+        let left = schedule.lapse_at.saturating_since(steady);
+        turn.events.push(Event::AtRisk { key: key.clone(), left });
     }
 }
 

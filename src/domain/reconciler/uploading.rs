@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::entry::Gates;
+use super::entry::{Entry, Gates};
 use super::recording::Visible;
 use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId, Scope};
@@ -84,40 +84,39 @@ impl Reconciler {
                     break;
                 }
                 let Some(key) = account.next() else { break };
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    entry.place = None;
-                }
                 self.start(&key, turn);
             }
         }
     }
 
     fn start(&mut self, key: &EntryKey, turn: &mut Turn) {
-        let wanted = self.want(key);
-        let verdict = self.judge(key, wanted, turn.now);
-        let Some((entry, verdict)) = self.entries.get(key).zip(verdict) else { return };
-        let Some((reason, wanted)) = self.choose(key, entry, &verdict, turn.now.steady) else {
+        let Some(mut entry) = self.detach(key) else { return };
+        entry.place = None;
+        let wanted = self.want(key, &mut entry);
+        let verdict = self.judge(key, &entry, wanted, turn.now);
+        let chosen = verdict.as_ref().and_then(|verdict| self.choose(key, &entry, verdict, turn.now.steady));
+        let Some((reason, wanted)) = chosen.map(|(reason, wanted)| (reason, wanted.clone())) else {
+            self.attach(key, entry);
             return self.review(key, turn);
         };
-        let wanted = wanted.clone();
-        if self.share_handle(key, reason, &wanted, turn) {
-            return;
+        if self.share_handle(key, &mut entry, reason, &wanted, turn) {
+            return self.attach(key, entry);
         }
         self.reconnect_before_probe(&key.provider, turn);
         let sources = self.sources(key, reason, &wanted);
-        let Some(account) = self.accounts.get_mut(&key.provider) else { return };
-        account.in_flight += 1;
-        let time_limit = account.terms.time_limit(wanted.size);
-        if let Some(entry) = self.entries.get_mut(key) {
+        if let Some(account) = self.accounts.get_mut(&key.provider) {
+            account.in_flight += 1;
             entry.in_flight = true;
+            let time_limit = account.terms.time_limit(wanted.size);
+            let order = Order { key: key.clone(), reason, wanted, sources, time_limit };
+            turn.effects.push(Effect::Upload(Box::new(order)));
         }
-        let order = Order { key: key.clone(), reason, wanted, sources, time_limit };
-        turn.effects.push(Effect::Upload(Box::new(order)));
+        self.attach(key, entry);
     }
 
     /// A kept copy is local and cannot change; for new content there is none yet.
     fn sources(&self, key: &EntryKey, reason: Reason, wanted: &Wanted) -> Vec<Source> {
-        let in_folder = matches!(self.files.observation(&key.path), Some(Observation::Present { hash, .. }) if *hash == wanted.hash);
+        let in_folder = self.is_in_folder(key, wanted);
         match (reason.is_renewal() && self.manifest.sync.keep_copies, in_folder) {
             (true, _) | (false, false) => vec![Source::KeptCopy, Source::File],
             (false, true) => vec![Source::File, Source::KeptCopy],
@@ -125,18 +124,25 @@ impl Reconciler {
     }
 
     /// Two entries with one ID and the same bytes share a handle: what one has uploaded serves the other.
-    /// True where nothing is to be sent.
-    fn share_handle(&mut self, key: &EntryKey, reason: Reason, wanted: &Wanted, turn: &mut Turn) -> bool {
-        let Some(holder) = self.holder_of(key, wanted) else { return false };
-        let Some(holding) = self.entries.get(&holder) else { return false };
+    /// True where nothing is to be sent now.
+    fn share_handle(
+        &mut self,
+        key: &EntryKey,
+        entry: &mut Entry,
+        reason: Reason,
+        wanted: &Wanted,
+        turn: &mut Turn,
+    ) -> bool {
+        let holder = entry.claim.and_then(|claim| self.claims.get(&claim)).filter(|holder| *holder != key);
+        let Some(holding) = holder.and_then(|holder| self.entries.get(holder)) else { return false };
         if holding.in_flight {
-            self.wake(key, turn.now.steady + SHARED_RETRY);
+            self.wake(key, entry, turn.now.steady + SHARED_RETRY);
             return true;
         }
         let Some(handle) = holding.record.as_ref().and_then(|record| record.live()).cloned() else {
             return false;
         };
-        let own = self.entries.get(key).and_then(|entry| entry.record.as_ref()?.live());
+        let own = entry.record.as_ref().and_then(|record| record.live());
         let fresher = own.is_none_or(|own| own.hash != handle.hash || own.expires_at < handle.expires_at);
         let same = handle.hash == wanted.hash
             && Some(&handle.id) == wanted.id.as_ref()
@@ -147,9 +153,8 @@ impl Reconciler {
         if !(fresher && same && not_due && account.scope.as_ref() == Some(&handle.scope)) {
             return false;
         }
-        self.adopt(key, reason, handle, false, turn);
-        self.dirty.insert(key.clone());
-        self.review(key, turn);
+        self.adopt(key, entry, reason, handle, false, turn);
+        self.wake(key, entry, turn.now.steady);
         true
     }
 
@@ -158,18 +163,27 @@ impl Reconciler {
         if let Some(account) = self.accounts.get_mut(&key.provider) {
             account.in_flight = account.in_flight.saturating_sub(1);
         }
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(mut entry) = self.detach(key) else { return };
         entry.in_flight = false;
-        self.dirty.insert(key.clone());
         match &outcome.result {
-            Ok(confirmation) => self.confirmed(outcome, confirmation, turn),
-            Err(UploadError::Provider(failure)) => self.refused(&outcome.order, failure, turn),
-            Err(UploadError::NoSource(detail)) => self.without_source(&outcome.order, detail, turn),
+            Ok(confirmation) => self.confirmed(&mut entry, outcome, confirmation, turn),
+            Err(UploadError::Provider(failure)) => self.refused(&mut entry, &outcome.order, failure, turn),
+            Err(UploadError::NoSource(detail)) => {
+                self.without_source(&mut entry, &outcome.order, detail, turn)
+            }
             Err(UploadError::Cancelled) => {}
         }
+        self.attach(key, entry);
+        self.dirty.insert(key.clone());
     }
 
-    fn confirmed(&mut self, outcome: &Outcome, confirmation: &Confirmation, turn: &mut Turn) {
+    fn confirmed(
+        &mut self,
+        entry: &mut Entry,
+        outcome: &Outcome,
+        confirmation: &Confirmation,
+        turn: &mut Turn,
+    ) {
         let Order { key, reason, wanted, .. } = &outcome.order;
         self.account_succeeded(&key.provider, turn);
         let Some(account) = self.accounts.get(&key.provider) else { return };
@@ -189,26 +203,28 @@ impl Reconciler {
             expires_at,
             steady_expires_at: outcome.sent.steady + life,
         };
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.gates = None;
-            entry.uploaded_at = Some(outcome.sent.steady);
-        }
-        let in_folder = matches!(self.files.observation(&key.path), Some(Observation::Present { hash, .. }) if *hash == wanted.hash);
-        let from_kept_copy = outcome.source == Some(Source::KeptCopy) && !in_folder;
-        self.adopt(key, *reason, handle, from_kept_copy, turn);
+        entry.gates = None;
+        entry.uploaded_at = Some(outcome.sent.steady);
+        let from_kept_copy = outcome.source == Some(Source::KeptCopy) && !self.is_in_folder(key, wanted);
+        self.adopt(key, entry, *reason, handle, from_kept_copy, turn);
+    }
+
+    fn is_in_folder(&self, key: &EntryKey, wanted: &Wanted) -> bool {
+        matches!(self.files.observation(&key.path), Some(Observation::Present { hash, .. }) if *hash == wanted.hash)
     }
 
     /// Publishes a handle for an entry, and keeps the one that it replaces as long as that lives.
     fn adopt(
         &mut self,
         key: &EntryKey,
+        entry: &mut Entry,
         reason: Reason,
         handle: Handle,
         from_kept_copy: bool,
         turn: &mut Turn,
     ) {
         let wall = turn.now.wall;
-        let old = self.entries.get(key).and_then(|entry| entry.record.as_ref()?.live()).cloned();
+        let old = entry.record.as_ref().and_then(|record| record.live()).cloned();
         let same_for_readers = old.as_ref().is_some_and(|old| {
             old.url == handle.url && old.hash == handle.hash && old.content_type == handle.content_type
         });
@@ -226,7 +242,7 @@ impl Reconciler {
             },
         });
         let visible = if same_for_readers { Visible::Soon } else { Visible::AtOnce };
-        self.edit(key, visible, turn, |record| {
+        self.edit(key, entry, visible, turn.now, |record| {
             record.trouble.take_if(|trouble| trouble.attempts > 0);
             if let Some(old) = old.filter(|old| old.url != handle.url && old.expires_at > wall) {
                 keep_previous(record, old);
@@ -236,20 +252,19 @@ impl Reconciler {
         });
     }
 
-    fn refused(&mut self, order: &Order, failure: &Failure, turn: &mut Turn) {
+    fn refused(&mut self, entry: &mut Entry, order: &Order, failure: &Failure, turn: &mut Turn) {
         let key = &order.key;
         self.account_failed(&key.provider, failure, turn);
-        let wait = self.wait_after(order, failure, turn.now.steady);
-        let attempts = self.shut_gate(order, wait, turn.now.steady);
+        let wait = self.wait_after(entry, order, failure, turn.now.steady);
+        let attempts = shut_gate(entry, order, wait, turn.now.steady);
         let detail = failure.detail.clone();
-        self.set_trouble(order, failure.class.as_str(), &detail, attempts, wait, turn);
+        self.set_trouble(entry, order, failure.class.as_str(), &detail, (attempts, wait), turn.now);
         turn.events.push(Event::Failed { key: key.clone(), class: failure.class, detail, attempts, wait });
     }
 
-    fn wait_after(&self, order: &Order, failure: &Failure, steady: Timestamp) -> Duration {
+    fn wait_after(&self, entry: &Entry, order: &Order, failure: &Failure, steady: Timestamp) -> Duration {
         let Some(account) = self.accounts.get(&order.key.provider) else { return Duration::from_secs(1) };
-        let entry = self.entries.get(&order.key);
-        let live = entry.and_then(|entry| entry.record.as_ref()?.live());
+        let live = entry.record.as_ref().and_then(|record| record.live());
         let left = live.map_or(Duration::ZERO, |handle| handle.steady_expires_at.saturating_since(steady));
         match (failure.class, order.reason.is_renewal()) {
             (FailureClass::ContentRefused, false) => refused_content_rest(&account.terms),
@@ -259,60 +274,42 @@ impl Reconciler {
             // The pause of the whole account is enough.
             (FailureClass::Throttled, _) => Duration::ZERO,
             _ => {
-                let attempts = entry.map_or(1, |entry| entry.attempts() + 1);
+                let attempts = entry.attempts() + 1;
                 backoff(attempts, left, &account.terms, self.random(&order.key, attempts))
             }
         }
     }
 
-    fn without_source(&mut self, order: &Order, detail: &str, turn: &mut Turn) {
+    fn without_source(&mut self, entry: &mut Entry, order: &Order, detail: &str, turn: &mut Turn) {
         let key = &order.key;
         let steady = turn.now.steady;
         self.files.touched(vec![(key.path.clone(), Hint::Complete)], false, steady);
         let terms = self.accounts.get(&key.provider).map(|account| account.terms);
-        let attempts = self.entries.get(key).map_or(1, |entry| entry.attempts() + 1);
+        let attempts = entry.attempts() + 1;
         let wait = terms.map_or(Duration::from_secs(1), |terms| {
             backoff(attempts, Duration::ZERO, &terms, self.random(key, attempts))
         });
-        let attempts = self.shut_gate(order, wait, steady);
+        let attempts = shut_gate(entry, order, wait, steady);
         if order.reason.is_renewal() {
-            self.set_trouble(order, "source-lost", detail, attempts, wait, turn);
+            self.set_trouble(entry, order, "source-lost", detail, (attempts, wait), turn.now);
             turn.events.push(Event::SourceLost { key: key.clone(), detail: detail.to_owned() });
         }
     }
 
-    /// Notes a failed attempt; returns how many there have been in a row.
-    fn shut_gate(&mut self, order: &Order, wait: Duration, steady: Timestamp) -> u32 {
-        let Some(entry) = self.entries.get_mut(&order.key) else { return 1 };
-        let replacement_gate = entry.replacement_gate(&order.wanted);
-        let gates: &mut Gates = entry.gates.get_or_insert_default();
-        if order.reason.is_renewal() {
-            gates.renewal.shut(steady, wait);
-            return gates.renewal.attempts;
-        }
-        gates.replacement = replacement_gate;
-        gates.replacement_for = Some(order.wanted.clone());
-        gates.replacement.shut(steady, wait);
-        gates.replacement.attempts
-    }
-
     fn set_trouble(
         &mut self,
+        entry: &mut Entry,
         order: &Order,
         kind: &str,
         detail: &str,
-        attempts: u32,
-        wait: Duration,
-        turn: &mut Turn,
+        (attempts, wait): (u32, Duration),
+        now: Now,
     ) {
-        let wall = turn.now.wall.floor_to_second();
+        let wall = now.wall.floor_to_second();
         let (kind, detail) = (kind.into(), detail.into());
-        self.edit(&order.key, Visible::Eventually, turn, |record| {
-            let since = record
-                .trouble
-                .as_ref()
-                .filter(|trouble| trouble.attempts > 0)
-                .map_or(wall, |present| present.since);
+        self.edit(&order.key, entry, Visible::Eventually, now, |record| {
+            let present = record.trouble.as_ref().filter(|trouble| trouble.attempts > 0);
+            let since = present.map_or(wall, |present| present.since);
             record.trouble =
                 Some(Box::new(Trouble { kind, detail, since, attempts, next_try: Some(wall + wait) }));
         });
@@ -371,6 +368,20 @@ impl Reconciler {
     pub fn has_stopped(&self) -> bool {
         self.stopping && self.accounts.values().all(|account| account.in_flight == 0)
     }
+}
+
+/// Notes a failed attempt; returns how many there have been in a row.
+fn shut_gate(entry: &mut Entry, order: &Order, wait: Duration, steady: Timestamp) -> u32 {
+    let replacement_gate = entry.replacement_gate(&order.wanted);
+    let gates: &mut Gates = entry.gates.get_or_insert_default();
+    if order.reason.is_renewal() {
+        gates.renewal.shut(steady, wait);
+        return gates.renewal.attempts;
+    }
+    gates.replacement = replacement_gate;
+    gates.replacement_for = Some(order.wanted.clone());
+    gates.replacement.shut(steady, wait);
+    gates.replacement.attempts
 }
 
 fn keep_previous(record: &mut Record, old: Handle) {
