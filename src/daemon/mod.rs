@@ -198,7 +198,7 @@ impl Daemon {
             }
             self.observer.progress(self.engine.backlog(), self.folder.progress());
             if self.is_over(now) {
-                return self.finish(now).await;
+                return self.finish().await;
             }
             self.remember_when_settled();
             let wake = step.wake_at.saturating_since(self.clock.now().steady);
@@ -359,7 +359,7 @@ impl Daemon {
         }
     }
 
-    async fn finish(mut self, now: Now) -> Summary {
+    async fn finish(mut self) -> Summary {
         if self.uploaded && matches!(self.mode, Mode::Once { .. }) {
             self.uploader.sweep(self.engine.needed_copies());
         }
@@ -378,7 +378,7 @@ impl Daemon {
         for event in &events {
             self.observer.event(event);
         }
-        let summary = self.engine.summary(now);
+        let summary = self.engine.summary();
         // The process is about to end: taking a hundred thousand records apart first would be in vain.
         std::mem::forget(self.engine);
         summary

@@ -28,6 +28,20 @@ pub(super) struct Entry {
     pub in_flight: bool,
     /// Whether people were told that its URL is at risk.
     pub told_at_risk: bool,
+    /// How it stood when it was looked at last.
+    pub standing: Standing,
+}
+
+/// How an entry stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Not looked at yet, or without a live URL, or with new content that could not be published.
+    #[default]
+    Failing,
+    /// What is wanted is published and alive.
+    Alive,
+    /// What was published is alive, though its file is gone.
+    KeptAlive,
 }
 
 impl Entry {

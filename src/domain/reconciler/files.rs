@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
@@ -11,6 +12,7 @@ use crate::domain::guard::Folder;
 use crate::domain::lease::on_steady_clock;
 use crate::domain::manifest;
 use crate::domain::observation::{Coverage, Hint, Observation, RootHealth, ScanReport, ScanRequest};
+use crate::domain::state::Record;
 use crate::domain::time::{Now, Timestamp};
 
 #[derive(Debug)]
@@ -51,11 +53,15 @@ impl Files {
         }
     }
 
-    /// Notes that a recorded file should be there, or has been missing since a moment of the wall clock.
-    pub(super) fn remember(&mut self, path: &RelPath, missing_since: Option<Timestamp>, now: Now) {
-        let observation = missing_since.map(|_| Observation::Missing);
-        let since = missing_since.map_or(now.steady, |since| on_steady_clock(since, now).min(now.steady));
-        self.known.insert(path.clone(), FileState { observation, since, generation: 0 });
+    /// Notes which recorded files should be there, or have been missing since a moment of the wall clock.
+    pub(super) fn remember(&mut self, records: &BTreeMap<EntryKey, Arc<Record>>, now: Now) {
+        let state = |(key, record): (&EntryKey, &Arc<Record>)| {
+            let missing = record.missing_since;
+            let observation = missing.map(|_| Observation::Missing);
+            let since = missing.map_or(now.steady, |since| on_steady_clock(since, now).min(now.steady));
+            (key.path.clone(), FileState { observation, since, generation: 0 })
+        };
+        self.known = records.iter().map(state).collect();
     }
 
     pub(super) fn observation(&self, path: &RelPath) -> Option<&Observation> {
@@ -115,17 +121,26 @@ impl Reconciler {
     /// Makes entries follow the manifest: those of known files, and those that it names itself.
     pub(super) fn apply_manifest(&mut self, now: Now) {
         self.apply_accounts();
-        for entry in self.entries.values_mut() {
-            entry.rule = None;
+        let mut incomplete: Vec<RelPath> = self.manifest.literal_files().cloned().collect();
+        let mut selected: Vec<(ProviderName, usize)> = Vec::new();
+        let mut open = 0;
+        let mut path = None;
+        for (key, entry) in &mut self.entries {
+            if path != Some(&key.path) {
+                incomplete.extend(path.filter(|_| open > 0).cloned());
+                path = Some(&key.path);
+                selected = self.manifest.selected(&key.path);
+                open = selected.len();
+            }
+            let rule = selected.iter().find(|(provider, _)| *provider == key.provider);
+            open -= usize::from(rule.is_some());
+            entry.rule = rule.and_then(|(_, rule)| u32::try_from(*rule).ok());
         }
-        let literals = self.manifest.literal_files().cloned();
-        let paths: BTreeSet<RelPath> = self.files.known.keys().cloned().chain(literals).collect();
-        for path in &paths {
+        incomplete.extend(path.filter(|_| open > 0).cloned());
+        for path in &incomplete {
             self.select(path, now.steady);
         }
-        if self.mode == Mode::Daemon || self.files.walked {
-            self.dirty.extend(self.entries.keys().cloned());
-        }
+        self.all_dirty |= self.mode == Mode::Daemon || self.files.walked;
     }
 
     /// Makes a file the entries that the manifest wants it to be.
@@ -163,6 +178,8 @@ impl Reconciler {
     pub(super) fn take_report(&mut self, report: ScanReport, turn: &mut Turn) {
         self.files.scanning = false;
         let whole = report.coverage == Coverage::Everything;
+        // After the first look at everything there is not one entry that it told nothing about.
+        self.all_dirty |= whole && !self.files.walked;
         self.files.walked |= whole;
         match report.root {
             RootHealth::Missing => {
@@ -254,7 +271,9 @@ impl Reconciler {
             state.since = steady;
         }
         state.observation = Some(observation);
-        self.dirty.extend(self.entries_of(path));
+        if !self.all_dirty {
+            self.dirty.extend(self.entries_of(path));
+        }
     }
 
     /// A single pass waits for busy files for a while only.
@@ -280,7 +299,7 @@ impl Reconciler {
             }
         }
         self.files.unusable = Some(detail.clone());
-        self.dirty.extend(self.entries.keys().cloned());
+        self.all_dirty = true;
         turn.events.push(Event::FolderUnusable { detail });
     }
 

@@ -140,6 +140,8 @@ pub struct Reconciler {
     agenda: BTreeSet<(Timestamp, EntryKey)>,
     /// Entries to look at in this turn.
     dirty: BTreeSet<EntryKey>,
+    /// Whether all of them are to be looked at.
+    all_dirty: bool,
     retirement: Retirement,
     recording: Recording,
     /// Wall clock less steady clock, in milliseconds, when the agenda was made.
@@ -171,6 +173,7 @@ impl Reconciler {
             files: Files::new(now.steady),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            all_dirty: false,
             retirement: Retirement::new(state.root),
             recording: Recording::new(state.lineage, state.serial),
             clock_offset_ms: offset_ms(now),
@@ -178,10 +181,9 @@ impl Reconciler {
             stopping: false,
             manifest,
         };
-        for (key, record) in state.records {
-            this.files.remember(&key.path, record.missing_since, now);
-            this.entries.insert(key, Entry::recorded(record));
-        }
+        this.files.remember(&state.records, now);
+        this.entries =
+            state.records.into_iter().map(|(key, record)| (key, Entry::recorded(record))).collect();
         this.apply_manifest(now);
         this
     }
@@ -194,13 +196,9 @@ impl Reconciler {
             self.take(input, &mut turn);
         }
         self.wake_due(now);
-        while let Some(key) = self.dirty.pop_first() {
-            self.review(&key, &mut turn);
-        }
+        self.review_dirty(&mut turn);
         self.retire(&mut turn);
-        while let Some(key) = self.dirty.pop_first() {
-            self.review(&key, &mut turn);
-        }
+        self.review_dirty(&mut turn);
         if self.mode != Mode::Plan {
             self.start_uploads(&mut turn);
             self.save(&mut turn);
@@ -209,6 +207,17 @@ impl Reconciler {
         let mut events = turn.released;
         events.append(&mut turn.events);
         Step { effects: turn.effects, events, wake_at: self.wake_at(now) }
+    }
+
+    fn review_dirty(&mut self, turn: &mut Turn) {
+        if std::mem::take(&mut self.all_dirty) {
+            self.dirty.clear();
+            let keys: Vec<EntryKey> = self.entries.keys().cloned().collect();
+            keys.iter().for_each(|key| self.review(key, turn));
+        }
+        while let Some(key) = self.dirty.pop_first() {
+            self.review(&key, turn);
+        }
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
@@ -238,7 +247,7 @@ impl Reconciler {
             return;
         }
         self.clock_offset_ms += moved_ms;
-        self.dirty.extend(self.entries.keys().cloned());
+        self.all_dirty = true;
         if moved_ms.abs() >= CLOCK_JUMP_MS {
             turn.events.push(Event::ClockJumped { seconds: moved_ms / 1000 });
         }

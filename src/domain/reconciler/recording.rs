@@ -126,7 +126,7 @@ impl Reconciler {
             Ok(()) => {
                 if recording.broken.take().is_some() {
                     turn.events.push(Event::StateWritable);
-                    self.dirty.extend(self.entries.keys().cloned());
+                    self.all_dirty = true;
                 }
                 turn.released.append(&mut self.recording.in_publication);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::account::Account;
-use super::entry::Entry;
+use super::entry::{Entry, Standing};
 use super::{Mode, Reconciler};
 use crate::domain::asset::{EntryKey, ProviderName};
 use crate::domain::failure::FailureClass;
@@ -79,7 +79,7 @@ impl Reconciler {
 
     /// How things stand.
     #[must_use]
-    pub fn summary(&self, now: Now) -> Summary {
+    pub fn summary(&self) -> Summary {
         let mut summary = Summary {
             halted: self.retirement.halt().cloned(),
             unwritable: self.recording.is_broken(),
@@ -91,21 +91,15 @@ impl Reconciler {
             }
             summary.unusable.extend(account.unusable.clone().map(|detail| (name.clone(), detail)));
         }
-        for (key, entry) in &self.entries {
-            if entry.rule.is_none() || entry.is_retired() {
-                continue;
-            }
+        for entry in self.entries.values().filter(|entry| entry.rule.is_some() && !entry.is_retired()) {
             summary.entries += 1;
-            let live = entry.record.as_ref().is_some_and(|record| record.live().is_some());
-            let verdict = self.judge(key, entry, self.want_unclaimed(key, entry), now);
-            let pending = verdict.as_ref().is_some_and(|verdict| verdict.replacement.is_some());
-            let block = verdict.and_then(|verdict| verdict.block);
-            let gone = matches!(block, Some(Block::Missing | Block::Unreadable(_)));
-            if live && !pending && (block.is_none() || gone) {
-                summary.alive += 1;
-                summary.kept_alive += usize::from(gone);
-            } else {
-                summary.failing += 1;
+            match entry.standing {
+                Standing::Failing => summary.failing += 1,
+                Standing::Alive => summary.alive += 1,
+                Standing::KeptAlive => {
+                    summary.alive += 1;
+                    summary.kept_alive += 1;
+                }
             }
         }
         summary
@@ -121,14 +115,14 @@ impl Reconciler {
     pub fn plan(&mut self, now: Now) -> Vec<PlanItem> {
         debug_assert_eq!(self.mode, Mode::Plan, "a running engine acts instead");
         let keys: Vec<EntryKey> = self.entries.keys().cloned().collect();
-        keys.into_iter().filter_map(|key| self.plan_item(key, now)).collect()
+        keys.iter().filter_map(|key| self.plan_item(key, now)).collect()
     }
 
-    fn plan_item(&mut self, key: EntryKey, now: Now) -> Option<PlanItem> {
-        let mut entry = self.detach(&key)?;
-        let wanted = self.want(&key, &mut entry);
+    fn plan_item(&mut self, key: &EntryKey, now: Now) -> Option<PlanItem> {
+        let mut entry = self.detach(key)?;
+        let wanted = self.want(key, &mut entry);
         let item = self.plan_entry(key.clone(), &entry, wanted, now);
-        self.attach(&key, entry);
+        self.attach(key, entry);
         item
     }
 

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entry::{Entry, Lane};
+use super::entry::{Entry, Lane, Standing};
 use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId};
@@ -48,6 +48,7 @@ impl Reconciler {
         let wanted = self.want(key, entry);
         match self.judge(key, entry, wanted, turn.now) {
             Some(verdict) => {
+                entry.standing = standing(entry, &verdict);
                 self.note_trouble(key, entry, &verdict, turn);
                 self.place(key, entry, &verdict, turn);
             }
@@ -206,7 +207,7 @@ impl Reconciler {
             next_try: None,
         };
         self.edit(key, entry, Visible::Eventually, turn.now, |record| {
-            record.trouble = Some(Box::new(trouble))
+            record.trouble = Some(Box::new(trouble));
         });
         turn.events.push(Event::Blocked { key: key.clone(), kind, detail, kept_alive });
     }
@@ -350,6 +351,17 @@ impl Reconciler {
     }
 }
 
+/// How an entry stands, for a summary of all of them.
+fn standing(entry: &Entry, verdict: &Verdict) -> Standing {
+    let live = entry.record.as_ref().is_some_and(|record| record.live().is_some());
+    let gone = matches!(verdict.block, Some(Block::Missing | Block::Unreadable(_)));
+    match (live && verdict.replacement.is_none(), &verdict.block) {
+        (true, None) => Standing::Alive,
+        (true, Some(_)) if gone => Standing::KeptAlive,
+        _ => Standing::Failing,
+    }
+}
+
 fn tell_risk(key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Turn) {
     let steady = turn.now.steady;
     let urgent = verdict.schedule.filter(|schedule| schedule.urgent_at <= steady);
@@ -366,11 +378,12 @@ fn claim_of(key: &EntryKey, id: &MediaId) -> u64 {
     use unicode_normalization::UnicodeNormalization;
     let mut hasher = DefaultHasher::new();
     key.provider.hash(&mut hasher);
-    if id.as_str().is_ascii() {
-        id.as_str().bytes().for_each(|byte| byte.to_ascii_lowercase().hash(&mut hasher));
+    let folded = if id.as_str().is_ascii() {
+        id.as_str().to_ascii_lowercase()
     } else {
-        id.as_str().nfc().flat_map(char::to_lowercase).for_each(|c| c.hash(&mut hasher));
-    }
+        id.as_str().nfc().flat_map(char::to_lowercase).collect()
+    };
+    folded.hash(&mut hasher);
     hasher.finish()
 }
 
