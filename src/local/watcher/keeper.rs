@@ -116,13 +116,14 @@ impl Keeper {
 
     /// Gives root up for now. Manifest and config stay watched, if that is possible.
     fn refuse(&mut self, refused: Refused) {
+        let texts = self.texts();
+        let others = self.watched().into_iter().filter(|path| !texts.contains(path)).collect();
+        self.unwatch(others);
         self.shared.poll(match &refused {
             Refused::Watches { needed, .. } => limits::too_few_watches(*needed),
             Refused::Other(reason) => reason.clone(),
         });
         self.refused = Some(refused);
-        // Whatever fails here has been reported already.
-        drop(self.watch_texts());
     }
 
     /// Finds out where root, manifest and config really are.
@@ -148,7 +149,11 @@ impl Keeper {
     }
 
     fn watch_all(&mut self) -> Result<(), Refused> {
-        let texts = self.watch_texts();
+        self.look_around();
+        self.begin()?;
+        let texts = self.watch(self.texts());
+        // A change may have fallen between the old watches and the new ones.
+        self.shared.change(Pending::manifest);
         let root = self.root().ok_or_else(|| Refused::Other("there is no such folder".to_owned()))?;
         if let Some(kind) = limits::network_file_system(&root) {
             return Err(Refused::Other(format!("it lies on {kind}, where others' changes cause no events")));
@@ -159,18 +164,20 @@ impl Keeper {
         self.watch_below(&root, vec![root.clone()])
     }
 
-    /// Begins anew with the folders of manifest and config.
-    fn watch_texts(&mut self) -> Result<(), Refused> {
-        self.watches = None;
-        self.known = HashMap::new();
-        self.look_around();
+    /// Makes the watcher, or has it forget everything.
+    fn begin(&mut self) -> Result<(), Refused> {
+        if self.watches.is_some() {
+            let watched = self.watched().into_iter().collect();
+            self.unwatch(watched);
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let config = Config::default()
             .with_follow_symlinks(false)
             .with_event_kinds(EventKindMask::CORE | EventKindMask::ACCESS_CLOSE);
         let watches = RecommendedWatcher::new(move |event| shared.event(&event), config);
         self.watches = Some(watches.map_err(|error| Refused::Other(no_watcher(&error)))?);
-        self.watch(self.texts())
+        Ok(())
     }
 
     /// Watches folders that appeared, and has them looked at after that.
@@ -237,6 +244,9 @@ impl Keeper {
 
     fn unwatch(&mut self, folders: Vec<PathBuf>) {
         let Some(watches) = &mut self.watches else { return };
+        for path in &folders {
+            self.known.remove(path);
+        }
         let mut operations: Vec<_> = folders.into_iter().map(PathOp::Unwatch).collect();
         while let Err(error) = watches.update_paths(mem::take(&mut operations)) {
             if error.origin.is_none() {
@@ -270,9 +280,6 @@ impl Keeper {
         let now = |path: &PathBuf| found.get(path).copied().or_else(|| folder_id(path));
         let stale = self.known.iter().filter(|(path, id)| now(path) != Some(**id));
         let stale: Vec<_> = stale.map(|(path, _)| path.clone()).collect();
-        for path in &stale {
-            self.known.remove(path);
-        }
         if !stale.is_empty() {
             self.unwatch(stale);
         }

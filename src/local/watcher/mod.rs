@@ -184,17 +184,20 @@ impl Shared {
         outcome
     }
 
-    /// From now on, nothing is noticed by itself. That is news once only: a rescan that finds the same is no reason
-    /// for another one.
+    /// From now on, nothing is noticed by itself. That is a reason to look at everything once: a look that finds the
+    /// same again is no reason for another one.
     fn poll(&self, reason: String) {
         let warning = format!("changes are not noticed by themselves: {reason}");
         let mode = Mode::Polling { reason };
-        if std::mem::replace(&mut *lock(&self.mode), mode.clone()) != mode {
-            self.change(|pending| {
+        let before = std::mem::replace(&mut *lock(&self.mode), mode.clone());
+        self.change(|pending| {
+            if before != mode {
                 pending.warn(warning);
+            }
+            if !matches!(before, Mode::Polling { .. }) {
                 pending.rescan();
-            });
-        }
+            }
+        });
     }
 
     /// From now on, changes are noticed.

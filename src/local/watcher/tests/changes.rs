@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
+use super::pending::Mark;
 use super::*;
 
 fn names(changes: &Changes) -> Vec<&str> {
@@ -82,29 +83,81 @@ fn the_manifest_is_noticed_however_it_is_saved() {
 }
 
 #[test]
-fn manifest_and_config_are_noticed_outside_root_too() {
-    let select: Select = Arc::new(|_| Some(1));
-    let world = World::with(&["sub/a.png"], &["root/media.toml", "etc/mediakeep.toml"], select);
-    assert_eq!(world.watcher.mode(), Mode::Watching { folders: 2 }, "there is no such folder yet");
-    drop(world);
+fn manifest_and_config_are_noticed_outside_root_and_behind_links_too() {
     let place = tempfile::tempdir().unwrap();
-    put(&place.path().join("etc/mediakeep.toml"), "x");
-    put(&place.path().join("configs/1/media.toml"), "x");
-    symlink("1", place.path().join("configs/current")).unwrap();
-    symlink("current/media.toml", place.path().join("configs/media.toml")).unwrap();
-    fs::create_dir(place.path().join("root")).unwrap();
-    let select: Select = Arc::new(|_| Some(1));
-    let interest = crate::local::scanner::Scanner::new(
-        ScanOptions {
-            root: place.path().join("root"),
-            own: Vec::new(),
-            select,
-            literals: Arc::new([]),
-            settle: Duration::ZERO,
-            clock: Arc::new(SystemClock::new()),
-        },
-        HashCache::default(),
-    )
-    .interest();
-    let _ = interest;
+    let at = |path: &str| place.path().join(path);
+    put(&at("root/a.png"), "x");
+    put(&at("etc/mediakeep.toml"), "x");
+    put(&at("configs/1/media.toml"), "x");
+    put(&at("configs/2/media.toml"), "x");
+    symlink("1", at("configs/current")).unwrap();
+    symlink("current/media.toml", at("configs/media.toml")).unwrap();
+    let paths =
+        ["etc/mediakeep.toml", "configs/1/media.toml", "configs/next", "configs/current", "etc/other"];
+    let [config, target, next, current, other] = paths.map(at);
+    let world = World::over(place, &["configs/media.toml", "etc/mediakeep.toml"], pngs());
+    world.until(|changes| changes.rescan);
+
+    put(&other, "x");
+    let before = world.until_marker();
+    assert!(!before.manifest, "another file in the config's folder");
+    for saved in [&config, &target] {
+        put(saved, "y");
+        let changes = world.until(|changes| changes.manifest);
+        assert!(!changes.rescan && changes.paths.is_empty(), "{changes:?}");
+    }
+    // How mounted configuration is replaced: the link in the middle is.
+    symlink("2", &next).unwrap();
+    rename(&next, &current);
+    world.until(|changes| changes.manifest);
+}
+
+#[test]
+fn a_root_behind_a_link_is_watched_under_its_own_name() {
+    let place = tempfile::tempdir().unwrap();
+    put(&place.path().join("real/sub/a.png"), "x");
+    symlink("real", place.path().join("root")).unwrap();
+    let world = World::over(place, &["real/media.toml"], pngs());
+    world.until(|changes| changes.rescan);
+    world.put("sub/b.png");
+    world.until_path("sub/b.png", Hint::Complete);
+    world.put("media.toml");
+    world.until(|changes| changes.manifest);
+}
+
+#[test]
+fn unfinished_changes_are_reported_now_and_then_and_finished_ones_at_once() {
+    let world = World::new(&[]);
+    let World { watcher, runtime, .. } = &world;
+    let touch = |name: &str, mark: Mark| watcher.shared.change(|pending| pending.mark(rel(name), mark));
+    runtime.block_on(async {
+        tokio::time::pause();
+        touch("a.png", Mark::Touched);
+        watcher.changed().await;
+        let delivered = Instant::now();
+        touch("a.png", Mark::Touched);
+        watcher.changed().await;
+        assert!(delivered.elapsed() >= UNFINISHED_EVERY, "{:?}", delivered.elapsed());
+        let delivered = Instant::now();
+        touch("a.png", Mark::Touched);
+        touch("b.png", Mark::Complete);
+        assert_eq!(watcher.changed().await.paths.len(), 2);
+        assert_eq!(delivered.elapsed(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_wait_that_is_given_up_loses_nothing() {
+    let world = World::new(&[]);
+    for round in 0..50 {
+        let name = format!("{round}.png");
+        world.runtime.block_on(async {
+            for _ in 0..3 {
+                let given_up = tokio::time::timeout(Duration::ZERO, world.watcher.changed()).await;
+                assert!(given_up.is_err(), "{given_up:?}");
+            }
+        });
+        world.put(&name);
+        world.until_path(&name, Hint::Complete);
+    }
 }

@@ -32,17 +32,20 @@ struct World {
 impl World {
     /// Watches a folder that these files are in; every `.png` is an entry. The manifest lies in the folder.
     fn new(files: &[&str]) -> Self {
-        let select: Select = Arc::new(|path| (path.extension() == Some("png")).then_some(1_000_000));
-        Self::with(files, &["root/media.toml"], select)
-    }
-
-    fn with(files: &[&str], texts: &[&str], select: Select) -> Self {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("root");
         fs::create_dir(&root).unwrap();
         for file in files {
             put(&root.join(file), "old");
         }
+        let world = Self::over(place, &["root/media.toml"], pngs());
+        world.until(|changes| changes.rescan);
+        world
+    }
+
+    /// Watches the folder `root` in a place, without waiting for the first answer.
+    fn over(place: TempDir, texts: &[&str], select: Select) -> Self {
+        let root = place.path().join("root");
         let own = vec![root.join(".mediakeep"), root.join("media.toml")];
         let options = ScanOptions {
             root: root.clone(),
@@ -56,9 +59,7 @@ impl World {
         let texts = texts.iter().map(|text| place.path().join(text)).collect();
         let watcher = Watcher::start(WatchOptions { root, own, texts, interest: scanner.interest() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let world = Self { place, scanner, watcher, runtime };
-        world.until(|changes| changes.rescan);
-        world
+        Self { place, scanner, watcher, runtime }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -111,6 +112,12 @@ impl World {
         })
     }
 
+    /// Writes a file, and looks at what is reported until it is found.
+    fn put_and_find(&mut self, path: &str) {
+        self.put(path);
+        self.until_found([path.to_owned()]);
+    }
+
     /// What the daemon does after each full scan.
     fn scan_and_rearm(&mut self) {
         if let Some(folders) = self.scanner.scan(&ScanRequest::Everything).folders {
@@ -123,6 +130,10 @@ impl World {
         self.put("marker.png");
         self.until_path("marker.png", Hint::Complete)
     }
+}
+
+fn pngs() -> Select {
+    Arc::new(|path| (path.extension() == Some("png")).then_some(1_000_000))
 }
 
 fn files_below(path: &Path) -> Vec<PathBuf> {
