@@ -137,10 +137,10 @@ fn check_path(text: &str) -> Result<(), Invalid> {
     if text.len() > 4096 {
         return Err(Invalid("a path has at most 4096 bytes"));
     }
-    for segment in text.split('/') {
+    for segment in text.as_bytes().split(|byte| *byte == b'/') {
         match segment {
-            "" => return Err(Invalid("a path has no empty segment")),
-            "." | ".." => {
+            b"" => return Err(Invalid("a path has no empty segment")),
+            b"." | b".." => {
                 return Err(Invalid("a path has no '.' or '..' segment, so that it stays inside root"));
             }
             _ => {}

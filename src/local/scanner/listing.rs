@@ -9,14 +9,14 @@ use rustix::io::Errno;
 
 /// Calls `use_entry` for each entry except `.` and `..`, until it breaks off.
 ///
-/// The kind may be `Unknown`: not every file system tells.
+/// The kind may be `Unknown`: not every file system tells. The buffer's capacity is what one call to the system
+/// returns; an entry takes up to 280 bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn each_entry(
     folder: BorrowedFd<'_>,
     buffer: &mut Vec<u8>,
     mut use_entry: impl FnMut(&CStr, FileType) -> ControlFlow<()>,
 ) -> Result<(), Errno> {
-    buffer.reserve(32 * 1024);
     let mut entries = rustix::fs::RawDir::new(folder, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let entry = entry?;

@@ -43,7 +43,7 @@ use super::atomic_file::TEMPORARY_PREFIX;
 use super::clock::Clock;
 use super::hash_cache::{FileId, HashCache};
 use crate::domain::asset::RelPath;
-use crate::domain::observation::{Coverage, RootHealth, RootIdentity, ScanReport, ScanRequest};
+use crate::domain::observation::{Coverage, Observation, RootHealth, RootIdentity, ScanReport, ScanRequest};
 
 /// Says whether a path may be an entry, and if so how many bytes its file may have.
 pub type Select = Arc<dyn Fn(&RelPath) -> Option<u64> + Send + Sync>;
@@ -174,7 +174,7 @@ impl Scanner {
         }
         let git = self.git_lock.look(&self.root, self.clock.now());
         let (coverage, mut findings) = self.look(&root, git == GitState::Busy, request);
-        let health = self.health(&root, findings.root_error);
+        let health = self.health(&root, &findings);
         if !matches!(health, RootHealth::Sound { .. }) {
             return unsound(request, health);
         }
@@ -209,11 +209,14 @@ impl Scanner {
     }
 
     /// How root is now, after the look: it may have been replaced meanwhile, and then nothing of the look counts.
-    fn health(&self, root: &Root, listing_error: Option<Errno>) -> RootHealth {
-        if let Some(error) = listing_error {
+    fn health(&self, root: &Root, findings: &Findings) -> RootHealth {
+        if let Some(error) = findings.root_error {
             return root_without(error);
         }
-        match (stat(&self.root), self.is_empty(root)) {
+        // Listing root costs by its size, and a look at one file should not.
+        let holds_files = findings.files.iter().any(|(_, shown)| *shown != Observation::Missing);
+        let empty = if holds_files { Ok(false) } else { self.is_empty(root) };
+        match (stat(&self.root), empty) {
             (Err(error), _) | (_, Err(error)) => root_without(error),
             (Ok(now), Ok(empty)) if FileId::of(&now) == root.id() => {
                 let FileId { device, inode } = root.id();
@@ -226,7 +229,9 @@ impl Scanner {
     /// Whether root holds nothing but our own files.
     fn is_empty(&self, root: &Root) -> Result<bool, Errno> {
         let mut empty = true;
-        listing::each_entry(root.open_folder("")?.as_fd(), &mut Vec::new(), |name, _| {
+        // A small buffer: one foreign entry is enough, and a large folder must not cost more than a small one.
+        let mut buffer = Vec::with_capacity(1024);
+        listing::each_entry(root.open_folder("")?.as_fd(), &mut buffer, |name, _| {
             let ours = name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes())
                 || name.to_str().is_ok_and(|name| self.exclusions.is_own(name));
             empty = ours;

@@ -158,7 +158,13 @@ struct Worker<'scan> {
 
 impl<'scan> Worker<'scan> {
     fn new(look: &'scan Look<'scan>, pool: &'scan Pool) -> Self {
-        Self { look, pool, findings: Findings::default(), listing: Vec::new(), path: String::new() }
+        Self {
+            look,
+            pool,
+            findings: Findings::default(),
+            listing: Vec::with_capacity(32 * 1024),
+            path: String::new(),
+        }
     }
 
     fn run(mut self) -> Findings {
