@@ -52,6 +52,20 @@ fn an_unchanged_file_is_not_read_again_not_even_after_a_restart() {
 }
 
 #[test]
+fn files_that_are_gone_are_forgotten_by_a_full_scan_only() {
+    let mut world = World::new();
+    for name in ["a.png", "b.png", "c.png"] {
+        world.put(name, name);
+    }
+    world.shown();
+    fs::remove_file(world.path("a.png")).unwrap();
+    world.shown_for(&[("a.png", Hint::Touched)]);
+    assert_eq!(world.scanner.cache.len(), 3);
+    world.shown();
+    assert_eq!(world.scanner.cache.len(), 2);
+}
+
+#[test]
 fn a_change_is_seen_even_with_its_old_size_and_modification_time() {
     let mut world = World::new();
     world.put("a.png", "old");

@@ -58,16 +58,24 @@ fn with_too_few_watches_it_polls_says_what_is_needed_and_watches_once_there_are_
     for number in 1..5 {
         fs::remove_dir_all(world.path(&number.to_string())).unwrap();
     }
-    world.scan_and_rearm();
-    world.until(|changes| changes.rescan);
-    assert_eq!(world.watcher.mode(), Mode::Watching { folders: 7 });
+    // The last try may have met the folders while they went away, so the next scan may only mend what it did.
+    let enough = Mode::Watching { folders: 7 };
+    for _ in 0..100 {
+        world.scan_and_rearm();
+        put(&world.place.path().join("media.toml"), "z");
+        world.until(|changes| changes.manifest);
+        if world.watcher.mode() == enough {
+            break;
+        }
+    }
+    assert_eq!(world.watcher.mode(), enough);
     world.put_and_find("0/5/b.png");
     // A folder too many, while it watches.
     for number in 0..3 {
         world.put(&format!("more/{number}/c.png"));
     }
-    let more = world.until(|changes| changes.rescan);
-    assert!(more.warnings.iter().any(|warning| warning.contains("inotify watches")), "{more:?}");
+    let more = world.until(|changes| !changes.warnings.is_empty());
+    assert!(more.rescan && more.warnings[0].contains("inotify watches"), "{more:?}");
 }
 
 #[test]
