@@ -28,7 +28,7 @@ pub fn listen() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
     let asked_before = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // The order matters: the first signal finds the flag down and only raises it.
-        flag::register_conditional_shutdown(signal, 128 + signal, asked_before.clone())?;
+        flag::register_conditional_shutdown(signal, FORCED, asked_before.clone())?;
         flag::register(signal, asked_before.clone())?;
     }
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -42,4 +42,71 @@ pub fn listen() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
         }
     });
     Ok(receiver)
+}
+
+/// The exit code after a second request: what was under way is unknown.
+const FORCED: i32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Lines};
+    use std::process::{Child, ChildStdout, Command, Stdio};
+    use std::time::Duration;
+
+    const CHILD: &str = "MEDIAKEEP_TEST_SIGNALS_CHILD";
+    const NAME: &str =
+        "local::signals::tests::hup_reloads_term_stops_and_a_second_one_ends_a_blocked_process";
+
+    /// Signals concern a whole process, so the test runs itself once more as one.
+    #[test]
+    fn hup_reloads_term_stops_and_a_second_one_ends_a_blocked_process() {
+        if std::env::var_os(CHILD).is_some() {
+            return hear();
+        }
+        for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", NAME, "--nocapture"])
+                .env(CHILD, "1")
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            wait_for(&mut lines, "listening");
+            for _ in 0..2 {
+                send("HUP", &child);
+                wait_for(&mut lines, "Reload");
+            }
+            send(first, &child);
+            wait_for(&mut lines, "Stop");
+            send(second, &child);
+            assert_eq!(child.wait().unwrap().code(), Some(FORCED), "{first} {second}");
+        }
+    }
+
+    fn send(signal: &str, child: &Child) {
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn wait_for(lines: &mut Lines<BufReader<ChildStdout>>, what: &str) {
+        assert!(lines.any(|line| line.unwrap().ends_with(what)), "the process ended before it said {what}");
+    }
+
+    /// Says what it hears; after the first request to stop it blocks its only thread.
+    fn hear() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut signals = listen().unwrap();
+            println!("listening");
+            loop {
+                let signal = signals.recv().await.unwrap();
+                println!("{signal:?}");
+                if signal == Signal::Stop {
+                    std::thread::sleep(Duration::from_secs(60));
+                    return;
+                }
+            }
+        });
+    }
 }

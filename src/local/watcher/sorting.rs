@@ -89,7 +89,7 @@ impl View {
             }
             Ok(event) if event.need_rescan() => pending.rescan(),
             Ok(event) => {
-                let meaning = Meaning::of(&event.kind);
+                let meaning = Meaning::of(event.kind);
                 for path in &event.paths {
                     self.sort_path(path, meaning, pending, &mut orders);
                 }
@@ -150,7 +150,7 @@ impl View {
 }
 
 impl Meaning {
-    fn of(kind: &EventKind) -> Self {
+    fn of(kind: EventKind) -> Self {
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => Self::File(Mark::Complete),
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => Self::Nothing,
