@@ -89,7 +89,7 @@ fn log_life(event: &Event) {
         Event::Unretired { key } => info!(file = ?key.path, provider = %key.provider, "wanted again"),
         Event::Recovered { key } => info!(file = ?key.path, provider = %key.provider, "mended"),
         Event::Lapsed { key } => {
-            error!(file = ?key.path, provider = %key.provider, "the published URL has died")
+            error!(file = ?key.path, provider = %key.provider, "the published URL has died");
         }
         Event::AtRisk { key, left } => {
             let left = format_duration(*left);

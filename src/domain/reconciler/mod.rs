@@ -213,7 +213,9 @@ impl Reconciler {
         if std::mem::take(&mut self.all_dirty) {
             self.dirty.clear();
             let keys: Vec<EntryKey> = self.entries.keys().cloned().collect();
-            keys.iter().for_each(|key| self.review(key, turn));
+            for key in &keys {
+                self.review(key, turn);
+            }
         }
         while let Some(key) = self.dirty.pop_first() {
             self.review(&key, turn);

@@ -169,7 +169,7 @@ impl Reconciler {
             Ok(confirmation) => self.confirmed(&mut entry, outcome, confirmation, turn),
             Err(UploadError::Provider(failure)) => self.refused(&mut entry, &outcome.order, failure, turn),
             Err(UploadError::NoSource(detail)) => {
-                self.without_source(&mut entry, &outcome.order, detail, turn)
+                self.without_source(&mut entry, &outcome.order, detail, turn);
             }
             Err(UploadError::Cancelled) => {}
         }
