@@ -124,8 +124,11 @@ fn log_account(event: &Event) {
         Event::AccountPaused { provider, wait } => {
             warn!(%provider, wait = format_duration(*wait), "the provider asks us to wait");
         }
-        Event::AccountUnusable { provider, detail } => {
+        Event::AccountUnusable { provider, detail, connected: false } => {
             error!(%provider, detail = ?detail, "the account cannot be used");
+        }
+        Event::AccountUnusable { provider, detail, connected: true } => {
+            error!(%provider, detail = ?detail, "the credentials are gone; those that were read before stay in use");
         }
         Event::Overcommitted { provider, entries, round, margin } => {
             let (round, margin) = (format_duration(*round), format_duration(*margin));

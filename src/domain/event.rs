@@ -134,6 +134,8 @@ pub enum Event {
         provider: ProviderName,
         /// Which reference, and what to do.
         detail: String,
+        /// Whether credentials that were found before stay in use.
+        connected: bool,
     },
     /// The folder can't be looked at; what is published is kept alive from kept copies.
     FolderUnusable {

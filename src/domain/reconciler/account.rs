@@ -21,6 +21,8 @@ pub(super) struct Account {
     pub scope: Option<Scope>,
     /// Which credential reference leads nowhere.
     pub unusable: Option<String>,
+    /// When such a reference is looked up again, on the steady clock.
+    pub look_up_at: Option<Timestamp>,
     pub breaker: Breaker,
     /// Until when the provider asked us to wait, on the steady clock.
     pub paused_until: Option<Timestamp>,
@@ -39,6 +41,7 @@ impl Account {
             config,
             scope: None,
             unusable: None,
+            look_up_at: None,
             breaker: Breaker::default(),
             paused_until: None,
             throttled_in_a_row: 0,
@@ -148,6 +151,7 @@ impl Reconciler {
         match result {
             Ok(scope) => {
                 account.unusable = None;
+                account.look_up_at = None;
                 account.breaker.probe_now(turn.now.steady);
                 if account.scope.as_ref() != Some(&scope) {
                     account.scope = Some(scope);
@@ -155,11 +159,29 @@ impl Reconciler {
                 }
             }
             Err(detail) => {
-                account.scope = None;
+                // What was found before stays in use: a secret that is being replaced is gone for a moment.
+                let connected = account.scope.is_some();
+                account.look_up_at = Some(turn.now.steady + LOOK_UP_EVERY.min(account.terms.margin / 20));
                 if account.unusable.as_ref() != Some(&detail) {
                     account.unusable = Some(detail.clone());
-                    turn.events.push(Event::AccountUnusable { provider: provider.clone(), detail });
+                    turn.events.push(Event::AccountUnusable {
+                        provider: provider.clone(),
+                        detail,
+                        connected,
+                    });
                 }
+            }
+        }
+    }
+
+    /// A credential that was not there may be by now: a mount that was late, a file that was replaced.
+    pub(super) fn look_up_credentials(&mut self, turn: &mut Turn) {
+        if self.mode != Mode::Daemon || self.stopping {
+            return;
+        }
+        for (provider, account) in &mut self.accounts {
+            if account.look_up_at.take_if(|at| *at <= turn.now.steady).is_some() {
+                turn.effects.push(Effect::Reconnect(provider.clone()));
             }
         }
     }
@@ -227,3 +249,6 @@ impl Reconciler {
         }
     }
 }
+
+/// How often a credential that was not found is looked up.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(60);

@@ -68,13 +68,13 @@ impl Files {
         self.known.get(path)?.observation.as_ref()
     }
 
-    pub(super) fn rescan_now(&mut self, steady: Timestamp) {
-        self.next_walk = self.next_walk.min(steady);
+    pub(super) fn rescan_by(&mut self, at: Timestamp) {
+        self.next_walk = self.next_walk.min(at);
     }
 
     pub(super) fn touched(&mut self, paths: Vec<(RelPath, Hint)>, everything: bool, steady: Timestamp) {
         if everything {
-            self.rescan_now(steady);
+            self.rescan_by(steady);
         }
         for (path, hint) in paths {
             // A file that is known to be busy is looked at when it should be quiet, however often it is touched.
@@ -198,7 +198,9 @@ impl Reconciler {
                 self.retirement.see_root(identity);
                 if self.files.unusable.take().is_some() {
                     turn.events.push(Event::FolderBack);
-                    self.files.rescan_now(turn.now.steady);
+                    self.files.rescan_by(turn.now.steady);
+                    // What was missing before the folder went has the rest of its minute left.
+                    self.all_dirty = true;
                 }
             }
         }
@@ -288,6 +290,7 @@ impl Reconciler {
     /// The folder can't be looked at. That is no edit: what is published stays published.
     pub(super) fn folder_unusable(&mut self, detail: String, turn: &mut Turn) {
         self.retirement.reconsider = true;
+        self.files.rescan_by(turn.now.steady + RETRY_UNUSABLE);
         if self.files.unusable.as_ref() == Some(&detail) {
             return;
         }
@@ -309,9 +312,7 @@ impl Reconciler {
         }
         let steady = turn.now.steady;
         if self.files.next_walk <= steady {
-            let pause =
-                if self.files.unusable.is_some() { RETRY_UNUSABLE } else { self.manifest.sync.rescan };
-            self.files.next_walk = steady + pause;
+            self.files.next_walk = steady + self.manifest.sync.rescan;
             self.files.looks.clear();
             self.files.looks_by_time.clear();
             self.files.scanning = true;

@@ -200,6 +200,7 @@ impl Reconciler {
         self.retire(&mut turn);
         self.review_dirty(&mut turn);
         if self.mode != Mode::Plan {
+            self.look_up_credentials(&mut turn);
             self.start_uploads(&mut turn);
             self.save(&mut turn);
         }
@@ -227,7 +228,7 @@ impl Reconciler {
             Input::Manifest(manifest) => {
                 self.manifest = manifest;
                 self.apply_manifest(turn.now);
-                self.files.rescan_now(turn.now.steady);
+                self.files.rescan_by(turn.now.steady);
             }
             Input::Account { provider, result } => self.connect(&provider, result, turn),
             Input::Touched { paths, everything } => self.files.touched(paths, everything, turn.now.steady),
@@ -271,11 +272,14 @@ impl Reconciler {
         let tick =
             self.accounts.values().map(|account| account.terms.tick()).min().unwrap_or(TICK_WITHOUT_ACCOUNT);
         let tick = if self.retirement.is_halted() { tick.min(APPROVAL_POLL) } else { tick };
+        // What does not start any more is no reason to wake up, however long it has been due.
+        let going_on = !self.stopping;
         let moments = [
             self.agenda.first().map(|(at, _)| *at),
-            self.files.next_look(),
             self.recording.next_save(),
-            self.accounts.values().filter_map(Account::next_chance).min(),
+            self.files.next_look().filter(|_| going_on),
+            self.accounts.values().filter_map(Account::next_chance).min().filter(|_| going_on),
+            self.accounts.values().filter_map(|account| account.look_up_at).min().filter(|_| going_on),
         ];
         let soonest = moments.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
         soonest.min(now.steady + tick)

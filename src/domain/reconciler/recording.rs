@@ -30,7 +30,7 @@ pub(super) struct Recording {
     journalling: bool,
     publish_at: Option<Timestamp>,
     publishing: bool,
-    /// When the next snapshot may start: saving never takes more than a fiftieth of the time.
+    /// When the next snapshot may start: saving takes no more than a fiftieth of the time, if readers can wait.
     not_before: Timestamp,
     /// Shut while the state folder can't be written.
     broken: Option<Gate>,
@@ -118,9 +118,12 @@ impl Recording {
 
 impl Reconciler {
     pub(super) fn take_published(&mut self, result: Result<(), String>, took: Duration, turn: &mut Turn) {
+        // However slow the disk is, readers see a new URL well before the old one ends.
+        let longest = self.accounts.values().map(|account| account.terms.publication_delay()).min();
+        let pause = took.saturating_mul(PAUSE_PER_SAVE).min(longest.unwrap_or(Duration::MAX)).max(PAUSE_MIN);
         let recording = &mut self.recording;
         recording.publishing = false;
-        recording.not_before = turn.now.steady + took.saturating_mul(PAUSE_PER_SAVE).max(PAUSE_MIN);
+        recording.not_before = turn.now.steady + pause;
         match result {
             Err(detail) => recording.shut(detail, turn),
             Ok(()) => {

@@ -98,8 +98,12 @@ impl Reconciler {
 
     /// Retires what leaves, unless the guard holds it back.
     pub(super) fn retire(&mut self, turn: &mut Turn) {
+        // Before the first look at everything nobody knows what leaves: an approval waits for it.
+        if !self.files.walked {
+            return;
+        }
         let approved = self.retirement.approved.take();
-        if !self.files.walked || !(self.retirement.reconsider || approved.is_some()) {
+        if !self.retirement.reconsider && approved.is_none() {
             return;
         }
         self.retirement.reconsider = false;

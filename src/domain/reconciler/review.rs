@@ -8,6 +8,7 @@ use super::entry::{Entry, Lane, Standing};
 use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId};
+use crate::domain::lease::{Schedule, on_steady_clock};
 use crate::domain::observation::Observation;
 use crate::domain::plan::{self, Block, Reason, Verdict, Wanted};
 use crate::domain::retry::Gate;
@@ -23,7 +24,9 @@ impl Reconciler {
         if entry.rule.is_none() && entry.record.is_none() && !entry.in_flight {
             return self.forget(key, &entry);
         }
-        if !entry.in_flight {
+        if entry.in_flight {
+            self.watch_over_upload(key, &mut entry, turn);
+        } else {
             self.decide(key, &mut entry, turn);
         }
         self.attach(key, entry);
@@ -41,7 +44,7 @@ impl Reconciler {
     }
 
     fn decide(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
-        let end = entry.record.as_ref().and_then(|record| Some(record.live()?.steady_expires_at));
+        let end = first_end(entry, turn.now);
         if entry.is_retired() {
             return self.wake(key, entry, end.unwrap_or(turn.now.steady));
         }
@@ -54,6 +57,18 @@ impl Reconciler {
             }
             // The provider's table is gone and nothing is known about it: its handles can only run out.
             None => end.map_or((), |end| self.wake(key, entry, end)),
+        }
+    }
+
+    /// An upload can take longer than the published URL has left: its risk and its end are told all the same.
+    fn watch_over_upload(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
+        let Some(account) = self.accounts.get(&key.provider) else { return };
+        let live = entry.record.as_ref().and_then(|record| record.live());
+        let Some(schedule) = live.map(|handle| account.terms.schedule(key, handle, turn.now)) else { return };
+        tell_risk(key, entry, Some(schedule), turn);
+        let moments = [schedule.urgent_at, schedule.lapse_at];
+        if let Some(next) = moments.into_iter().filter(|at| *at > turn.now.steady).min() {
+            self.wake(key, entry, next);
         }
     }
 
@@ -221,8 +236,8 @@ impl Reconciler {
     /// next moment.
     fn place(&mut self, key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Turn) {
         let steady = turn.now.steady;
-        tell_risk(key, entry, verdict, turn);
-        let moments = self.moments(key, entry, verdict, steady);
+        tell_risk(key, entry, verdict.schedule, turn);
+        let moments = self.moments(key, entry, verdict, turn.now);
         if let Some((reason, _)) = self.choose(key, entry, verdict, steady) {
             let lane = match &verdict.schedule {
                 Some(schedule) if schedule.urgent_at <= steady => Lane::Urgent,
@@ -279,13 +294,8 @@ impl Reconciler {
     }
 
     /// When the picture changes by the mere passing of time.
-    fn moments(
-        &self,
-        key: &EntryKey,
-        entry: &Entry,
-        verdict: &Verdict,
-        steady: Timestamp,
-    ) -> [Option<Timestamp>; 7] {
+    fn moments(&self, key: &EntryKey, entry: &Entry, verdict: &Verdict, now: Now) -> [Option<Timestamp>; 7] {
+        let steady = now.steady;
         let settling = matches!(verdict.block, Some(Block::Settling));
         let since = self.files.known.get(&key.path).map(|state| state.since);
         let renewal = verdict.renewal.as_ref().map(|(due_at, ..)| {
@@ -299,7 +309,7 @@ impl Reconciler {
             renewal,
             replacement,
             verdict.schedule.map(|schedule| schedule.urgent_at),
-            verdict.schedule.map(|schedule| schedule.lapse_at),
+            first_end(entry, now),
             since.filter(|_| settling).map(|since| since + STILL_CHANGING),
             self.leaves_at(key, entry),
             // The other entry may let go of the ID.
@@ -362,9 +372,9 @@ fn standing(entry: &Entry, verdict: &Verdict) -> Standing {
     }
 }
 
-fn tell_risk(key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Turn) {
+fn tell_risk(key: &EntryKey, entry: &mut Entry, schedule: Option<Schedule>, turn: &mut Turn) {
     let steady = turn.now.steady;
-    let urgent = verdict.schedule.filter(|schedule| schedule.urgent_at <= steady);
+    let urgent = schedule.filter(|schedule| schedule.urgent_at <= steady);
     let told = std::mem::replace(&mut entry.told_at_risk, urgent.is_some());
     if let Some(schedule) = urgent
         && !told
@@ -372,6 +382,13 @@ fn tell_risk(key: &EntryKey, entry: &mut Entry, verdict: &Verdict, turn: &mut Tu
         let left = schedule.lapse_at.saturating_since(steady);
         turn.events.push(Event::AtRisk { key: key.clone(), left });
     }
+}
+
+/// When the first of an entry's handles ends, the older ones included: they leave the state file then.
+fn first_end(entry: &Entry, now: Now) -> Option<Timestamp> {
+    let record = entry.record.as_ref()?;
+    let older = record.previous.iter().map(|previous| on_steady_clock(previous.expires_at, now));
+    older.chain(record.live().map(|handle| handle.steady_expires_at)).min()
 }
 
 fn claim_of(key: &EntryKey, id: &MediaId) -> u64 {

@@ -223,7 +223,7 @@ impl Reconciler {
         from_kept_copy: bool,
         turn: &mut Turn,
     ) {
-        let wall = turn.now.wall;
+        let Now { wall, steady } = turn.now;
         let old = entry.record.as_ref().and_then(|record| record.live()).cloned();
         let same_for_readers = old.as_ref().is_some_and(|old| {
             old.url == handle.url && old.hash == handle.hash && old.content_type == handle.content_type
@@ -244,8 +244,13 @@ impl Reconciler {
         let visible = if same_for_readers { Visible::Soon } else { Visible::AtOnce };
         self.edit(key, entry, visible, turn.now, |record| {
             record.trouble.take_if(|trouble| trouble.attempts > 0);
-            if let Some(old) = old.filter(|old| old.url != handle.url && old.expires_at > wall) {
-                keep_previous(record, old);
+            if let Some(mut old) = old.filter(|old| old.url != handle.url) {
+                // A clock that was set since then does not make it live longer.
+                let left = old.steady_expires_at.saturating_since(steady);
+                old.expires_at = old.expires_at.min((wall + left).floor_to_second());
+                if old.expires_at > wall {
+                    keep_previous(record, old);
+                }
             }
             record.previous.retain(|previous| Some(&previous.url) != handle.url.as_ref());
             record.current = Some(handle);

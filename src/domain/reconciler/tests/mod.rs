@@ -1,5 +1,6 @@
 //! Timelines: what the engine does over hours and days, in milliseconds.
 
+mod edges;
 mod world;
 
 use std::sync::Arc;

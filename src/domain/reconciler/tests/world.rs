@@ -128,6 +128,8 @@ pub(super) struct World {
     pub state_writable: bool,
     pub events: Vec<Event>,
     pub published: State,
+    /// The last snapshot, without what the journal has beyond it.
+    pub shown: State,
     /// Requests by provider.
     pub requests: BTreeMap<ProviderName, usize>,
     /// What went over the wire, in order.
@@ -135,6 +137,13 @@ pub(super) struct World {
     pub dead_urls_seen: usize,
     pub scope: Scope,
     pub approvals_used: usize,
+    /// How long a request takes.
+    pub latency: Duration,
+    /// How long writing a snapshot takes.
+    pub save_takes: Duration,
+    /// Whether looking up credentials of `numbered` fails.
+    pub credentials_missing: bool,
+    pub turns: usize,
     stored: BTreeMap<String, Stored>,
     replies: Vec<(Timestamp, Input)>,
     uploads: u64,
@@ -160,12 +169,17 @@ impl World {
             kept: BTreeMap::new(),
             state_writable: true,
             events: Vec::new(),
-            published: state,
+            published: state.clone(),
+            shown: state,
             requests: BTreeMap::new(),
             sent: Vec::new(),
             dead_urls_seen: 0,
             scope: Scope::new("acct").unwrap(),
             approvals_used: 0,
+            latency: LATENCY,
+            save_takes: Duration::from_millis(3),
+            credentials_missing: false,
+            turns: 0,
             stored: BTreeMap::new(),
             replies: Vec::new(),
             uploads: 0,
@@ -181,6 +195,19 @@ impl World {
             let result = Ok(self.scope.clone());
             self.reply(Duration::ZERO, Input::Account { provider: provider(name), result });
         }
+    }
+
+    /// Takes back that a provider's credentials were found.
+    pub(super) fn disconnect(&mut self, name: &str) {
+        self.replies.retain(|(_, input)| {
+            !matches!(input, Input::Account { provider, result: Ok(_) } if provider.as_str() == name)
+        });
+    }
+
+    /// Takes the outcome of an upload out of the post.
+    pub(super) fn take_outcome(&mut self) -> Input {
+        let found = self.replies.iter().position(|(_, input)| matches!(input, Input::Uploaded(_)));
+        self.replies.remove(found.expect("an upload is under way")).1
     }
 
     /// As after a crash: only what was published (or recorded) is known.
@@ -245,6 +272,7 @@ impl World {
     }
 
     fn turn(&mut self) {
+        self.turns += 1;
         let (due, later) =
             std::mem::take(&mut self.replies).into_iter().partition(|(at, _)| *at <= self.now.steady);
         self.replies = later;
@@ -269,7 +297,8 @@ impl World {
                 self.reply(Duration::from_millis(5), Input::Scanned(report));
             }
             Effect::Reconnect(name) => {
-                let result = Ok(self.scope.clone());
+                let missing = self.credentials_missing && name.as_str() == "numbered";
+                let result = if missing { Err("no such file".to_owned()) } else { Ok(self.scope.clone()) };
                 self.reply(Duration::ZERO, Input::Account { provider: name, result });
             }
             Effect::Upload(order) => self.upload(*order),
@@ -289,12 +318,11 @@ impl World {
             Effect::Publish(state) => {
                 let result = self.write_state();
                 if result.is_ok() {
+                    self.shown = (*state).clone();
                     self.published = *state;
                 }
-                self.reply(
-                    Duration::from_millis(3),
-                    Input::Published { result, took: Duration::from_millis(3) },
-                );
+                let took = self.save_takes;
+                self.reply(took, Input::Published { result, took });
             }
             Effect::ConsumeApproval => self.approvals_used += 1,
         }
@@ -353,7 +381,7 @@ impl World {
             Some((source, bytes)) => (Some(source), self.store(&order, bytes)),
         };
         let outcome = Outcome { order, sent: self.now, source, result };
-        self.reply(LATENCY, Input::Uploaded(Box::new(outcome)));
+        self.reply(self.latency, Input::Uploaded(Box::new(outcome)));
     }
 
     fn store(&mut self, order: &Order, bytes: Vec<u8>) -> Result<Confirmation, UploadError> {

@@ -1,0 +1,180 @@
+//! What happens in the gaps: while an upload is under way, between two looks, on the way out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::world::{HOUR, MINUTE, World, manifest, path, provider};
+use crate::domain::approval::digest;
+use crate::domain::asset::EntryKey;
+use crate::domain::event::Event;
+use crate::domain::failure::FailureClass;
+use crate::domain::reconciler::{Effect, Input};
+use crate::domain::state::Record;
+use crate::domain::time::Now;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_url_that_ends_while_its_renewal_hangs_is_withdrawn_in_time() {
+    let mut world = World::new(manifest(&[("a.png", &["numbered"])]));
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    world.latency = 8 * HOUR;
+    world.run(6 * HOUR);
+    assert_eq!(world.url("a.png", "numbered"), None, "the renewal is still under way");
+    assert_eq!(world.dead_urls_seen, 0);
+    assert_eq!(world.count(|event| matches!(event, Event::AtRisk { .. })), 1);
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 1);
+}
+
+#[test]
+fn older_urls_leave_the_state_when_they_end() {
+    let mut world = World::new(manifest(&[("a.png", &["numbered"])]));
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    let mut seen = 0;
+    for _ in 0..2_000 {
+        world.run(MINUTE);
+        let older = &world.record("a.png", "numbered").unwrap().previous;
+        seen += older.len();
+        assert!(older.iter().all(|older| older.expires_at + 10 * SECOND > world.now.wall), "{older:?}");
+    }
+    assert!(seen > 1_000, "{seen}");
+}
+
+#[test]
+fn an_older_url_is_not_said_to_live_longer_because_the_clock_was_set() {
+    let mut world = World::new(manifest(&[("a.png", &["numbered"])]));
+    world.now = Now { wall: world.now.wall + 72 * HOUR, steady: world.now.steady };
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    world.now = Now { wall: world.now.wall - 72 * HOUR, steady: world.now.steady };
+    world.run(HOUR);
+    let record = world.record("a.png", "numbered").unwrap();
+    let ends =
+        record.previous.iter().map(|older| older.expires_at).chain(Some(record.live().unwrap().expires_at));
+    assert!(record.previous.len() == 1, "it was renewed at once");
+    ends.for_each(|end| assert!(end <= world.now.wall + 6 * HOUR, "{end}"));
+}
+
+#[test]
+fn a_stop_that_waits_for_an_upload_does_not_spin() {
+    let mut world = World::new(manifest(&[("*.png", &["named", "numbered"])]));
+    world.write("a.png", b"a");
+    world.run(2 * SECOND);
+    world.latency = HOUR;
+    world.fail("named", FailureClass::CredentialsRefused);
+    world.write("b.png", b"b");
+    world.write("c.png", b"c");
+    world.run(SECOND);
+    world.give(Input::Touched { paths: Vec::new(), everything: true });
+    world.give(Input::Stop);
+    let turns = world.turns;
+    world.run(MINUTE);
+    assert!(!world.engine.has_stopped(), "an upload is still under way");
+    assert!(world.turns - turns < 40, "{} turns in a minute", world.turns - turns);
+}
+
+#[test]
+fn a_folder_that_comes_back_does_not_shorten_the_minute_after_a_removal() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    for number in 0..8 {
+        world.write(&format!("{number}.png"), &[number]);
+    }
+    world.run(MINUTE);
+    world.remove("0.png");
+    world.run(5 * SECOND);
+    let root = world.root.take();
+    world.give(Input::Touched { paths: Vec::new(), everything: true });
+    world.run(10 * SECOND);
+    world.root = root;
+    world.run(15 * SECOND);
+    assert_eq!(world.count(|event| matches!(event, Event::FolderBack)), 1);
+    assert_eq!(world.record("0.png", "named").unwrap().retired_at, None);
+    world.run(2 * MINUTE);
+    assert!(world.record("0.png", "named").unwrap().retired_at.is_some());
+    assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 1);
+}
+
+#[test]
+fn a_slow_disk_never_keeps_a_new_url_from_readers_until_the_old_one_is_dead() {
+    let mut world = World::new(manifest(&[("*.png", &["numbered"])]));
+    world.save_takes = 20 * MINUTE;
+    for number in 0..40 {
+        world.write(&format!("{number}.png"), &[number]);
+        world.run(7 * MINUTE);
+    }
+    for _ in 0..400 {
+        world.run(7 * MINUTE);
+        let now = world.now.wall;
+        let dead = |record: &&Arc<Record>| record.live().is_some_and(|handle| handle.expires_at <= now);
+        assert_eq!(world.shown.records.values().filter(dead).count(), 0, "{now}");
+    }
+}
+
+#[test]
+fn a_credential_that_was_missing_is_looked_up_until_it_is_there() {
+    let mut world = World::new(manifest(&[("a.png", &["named", "numbered"])]));
+    let missing =
+        || Input::Account { provider: provider("numbered"), result: Err("no such file".to_owned()) };
+    world.give(missing());
+    world.disconnect("numbered");
+    world.write("a.png", b"a");
+    world.credentials_missing = true;
+    world.run(10 * MINUTE);
+    assert!(world.url("a.png", "named").is_some());
+    assert_eq!(world.url("a.png", "numbered"), None);
+    let told = world.count(|event| matches!(event, Event::AccountUnusable { connected: false, .. }));
+    assert_eq!(told, 1);
+    world.credentials_missing = false;
+    world.run(2 * MINUTE);
+    assert!(world.url("a.png", "numbered").is_some());
+}
+
+#[test]
+fn credentials_that_vanish_leave_those_that_were_read_before_in_use() {
+    let mut world = World::new(manifest(&[("a.png", &["named", "numbered"])]));
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    world.credentials_missing = true;
+    world.give(Input::Account { provider: provider("numbered"), result: Err("no such file".to_owned()) });
+    world.run(24 * HOUR);
+    assert_eq!(world.dead_urls_seen, 0);
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
+    let told = world.count(|event| matches!(event, Event::AccountUnusable { connected: true, .. }));
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn an_approval_that_was_there_before_the_first_look_counts_after_it() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    world.write("a.png", b"a");
+    world.write("b.mp3", b"b");
+    world.run(MINUTE);
+    world.remove("a.png");
+    world.run(2 * MINUTE);
+    assert!(world.engine.is_halted());
+    let key = EntryKey { path: path("a.png"), provider: provider("named") };
+    let digest = digest([&key]);
+    world.restart(manifest(&[("*.png", &["named"])]));
+    world.give(Input::Approved { digest });
+    world.run(2 * MINUTE);
+    assert_eq!(world.approvals_used, 1);
+    assert!(!world.engine.is_halted());
+}
+
+#[test]
+fn what_a_stop_finds_confirmed_is_in_the_last_words() {
+    let mut world = World::new(manifest(&[("a.png", &["named"])]));
+    world.write("a.png", b"a");
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.sent.len(), 1);
+    let late = world.take_outcome();
+    let step = world.engine.step(world.now, vec![Input::Stop]);
+    assert!(!step.effects.iter().any(|effect| matches!(effect, Effect::Upload(_))));
+    let _ = world.engine.step(world.now, vec![late]);
+    let (state, events) = world.engine.last_words();
+    let key = EntryKey { path: path("a.png"), provider: provider("named") };
+    assert!(state.unwrap().records[&key].live().is_some());
+    assert!(events.iter().any(|event| matches!(event, Event::Uploaded { .. })));
+}
