@@ -66,7 +66,8 @@ fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
         }
     }
     for (provider, entries) in counts {
-        tell(&format!("{entries} entries at {provider}"));
+        let noun = if entries == 1 { "entry" } else { "entries" };
+        tell(&format!("{entries} {noun} at {provider}"));
     }
     Ok(findings)
 }

@@ -1,0 +1,5 @@
+//! The real binary: what its commands print, write and ask for, and how they end.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod happy;
+mod stage;
