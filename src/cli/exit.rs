@@ -49,7 +49,7 @@ impl Exit {
     pub fn of(summary: &Summary) -> Self {
         if !summary.unusable.is_empty() {
             Self::Manifest
-        } else if summary.unwritable {
+        } else if summary.unwritable || (summary.folder_unusable.is_some() && summary.halted.is_none()) {
             Self::Unexpected
         } else if !summary.refused.is_empty() {
             Self::Refused

@@ -33,6 +33,8 @@ pub struct Summary {
     pub unusable: Vec<(ProviderName, String)>,
     /// Whether the state folder can't be written.
     pub unwritable: bool,
+    /// Why the watched folder can't be looked at, if so.
+    pub folder_unusable: Option<String>,
 }
 
 /// Whether a provider's entries can be renewed in time at the rate that is allowed.
@@ -81,8 +83,9 @@ impl Reconciler {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let mut summary = Summary {
-            halted: self.retirement.halt().cloned(),
+            halted: self.retirement.halt().cloned().or_else(|| self.retirement.folder_in_doubt()),
             unwritable: self.recording.is_broken(),
+            folder_unusable: self.files.unusable.clone(),
             ..Summary::default()
         };
         for (name, account) in &self.accounts {

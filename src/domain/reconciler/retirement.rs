@@ -50,6 +50,15 @@ impl Retirement {
         self.halted.as_ref().map(|(halt, _)| halt)
     }
 
+    /// Why nothing would be retired in any case: the folder itself is gone, or everything in it.
+    pub(super) const fn folder_in_doubt(&self) -> Option<Halt> {
+        match self.folder {
+            Folder::Missing => Some(Halt::FolderMissing),
+            Folder::Empty => Some(Halt::FolderEmpty),
+            Folder::Usual | Folder::OtherFileSystem => None,
+        }
+    }
+
     pub(super) fn root(&self) -> Option<RootIdentity> {
         self.known_root.or(self.seen_root)
     }
