@@ -1,12 +1,13 @@
 //! `mediakeep approve`: lets go of exactly the entries that it shows.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::fmt::Write as _;
 
 use super::args::{Approve, Global};
+use super::chain;
 use super::exit::Exit;
 use super::table::shown;
+use super::voice::{ask, fail, print, tell};
 use super::workspace::Workspace;
-use super::{chain, print, tell};
 use crate::domain::approval::Approval;
 use crate::local::approval;
 use crate::local::clock::{Clock as _, SystemClock};
@@ -20,35 +21,30 @@ pub(super) fn run(global: &Global, options: &Approve) -> Result<Exit, Exit> {
         return Ok(Exit::Done);
     };
     tell(&format!("the guard holds back {} entries: {halt}", held_back.len()));
+    let mut list = String::new();
     for key in held_back {
-        print(&format!("{}\t{}\n", shown(key.path.as_str()), key.provider));
+        let _ = writeln!(list, "{}\t{}", shown(key.path.as_str()), key.provider);
     }
+    let printed = print(&list);
     tell("approved, they are not renewed any more, and their URLs end by themselves");
-    if !options.yes && !asked() {
-        tell("nothing was approved; say yes, or use --yes");
+    if !options.yes && !is_agreed() {
+        fail("nothing was approved; answer yes at a terminal, or use --yes");
         return Ok(Exit::Halted);
     }
     let now = SystemClock::new().now();
     let approved = Approval::new(held_back.iter().cloned(), now.wall);
     match approval::write(&workspace.manifest.sync.state_dir, &approved) {
         Ok(()) => {
-            tell(
-                "approved; a running daemon acts on it within seconds, and otherwise the next run or sync does",
-            );
-            Ok(Exit::Done)
+            tell("approved; a running daemon acts on it within seconds, otherwise the next run or sync does");
+            Ok(printed)
         }
         Err(error) => {
-            tell(&format!("error: cannot write the approval: {}", chain(&error)));
+            fail(&format!("cannot write the approval: {}", chain(&error)));
             Err(Exit::Unexpected)
         }
     }
 }
 
-fn asked() -> bool {
-    if !std::io::stdin().is_terminal() {
-        return false;
-    }
-    tell("let them go? [yes/no]");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "yes" | "y")
+fn is_agreed() -> bool {
+    ask("let them go? [yes/no]").is_some_and(|answer| matches!(&*answer.to_lowercase(), "yes" | "y"))
 }

@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps uploaded media alive at providers that throw it away.
-///
-/// A folder and a manifest say what must exist at which provider. mediakeep uploads what is new or changed, uploads
-/// it again before the provider's retention window ends, and publishes the URLs in a state file.
 #[derive(Debug, Parser)]
-#[command(name = "mediakeep", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = EXIT_CODES)]
+#[command(name = "mediakeep", version, max_term_width = 100)]
+#[command(about = ABOUT, after_help = exit_codes(), disable_help_subcommand = true)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -22,6 +19,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The manifest
     #[arg(
@@ -30,13 +28,14 @@ pub struct Global {
         global = true,
         value_name = "PATH",
         env = "MEDIAKEEP_MANIFEST",
+        hide_env_values = true,
         default_value = "media.toml"
     )]
     pub manifest: PathBuf,
-    /// A trusted file for [sync] and [provider.*]; the manifest may then hold neither
-    #[arg(long, global = true, value_name = "PATH", env = "MEDIAKEEP_CONFIG")]
+    /// A trusted file for [sync] and [provider.NAME]; the manifest may then hold neither
+    #[arg(long, global = true, value_name = "PATH", env = "MEDIAKEEP_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
-    /// How log lines on standard error look
+    /// How lines on standard error look: text for people, or one JSON object each
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     /// Say more on standard error; twice for everything
@@ -49,45 +48,64 @@ pub struct Global {
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "said where the option is; a text here would be printed in each help")]
 pub enum LogFormat {
-    /// For people
     Text,
-    /// One JSON object per line
     Json,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The daemon: sync, then watch and renew until SIGTERM
+    /// The daemon: sync, then watch and renew until it is stopped
+    #[command(after_help = RUN)]
     Run,
     /// One pass: upload what is new, changed or due, publish, exit
-    Sync(Json),
-    /// What sync would do and why; makes no request and writes nothing
+    #[command(after_help = SYNC)]
+    Sync(Sync),
+    /// Show what sync would do and why; makes no request and writes nothing
+    #[command(after_help = PLAN)]
     Plan(Plan),
     /// Check manifest, config, credential references, limits and capacity, without the network
+    #[command(after_help = CHECK)]
     Check(Check),
-    /// Every entry: state, URL, time to renewal and to expiry, problem
-    Status(Json),
+    /// Show every entry: state, URL, time to renewal and to expiry, problem
+    #[command(after_help = STATUS)]
+    Status(Status),
     /// Print one URL, for scripts
+    #[command(after_help = URL)]
     Url(Url),
     /// Release the guard for exactly the entries that it shows
+    #[command(after_help = APPROVE)]
     Approve(Approve),
     /// Write a manifest for the folder that you stand in
+    #[command(after_help = INIT)]
     Init(Init),
-    /// Bandwidth and Plivo on loopback, with a clock that can be moved
+    /// Run Bandwidth and Plivo on loopback, with a clock that can be moved
+    #[command(after_help = EMULATE)]
     Emulate(Emulate),
-    /// See it work: emulator, sample folder and daemon in one process, with retention cut to seconds
+    /// See it work: emulator, sample folder and daemon in one process, retention cut to seconds
+    #[command(after_help = DEMO)]
     Demo(Demo),
     /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS)]
     Completions(Completions),
     /// Print the manual page
+    #[command(after_help = MAN)]
     Man,
 }
 
-/// The one option of several commands.
+/// Options of `sync`.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Json {
+pub struct Sync {
+    /// Print every entry as JSON in the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `status`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Status {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -177,14 +195,111 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0   done: every entry that should be alive is
-  1   something unexpected
-  2   wrong usage
-  3   the manifest, the config or a credential reference is wrong
-  4   an entry is without a live URL, blocked ones included; another try may help
-  5   another instance holds the lock
-  6   halted by the guard
-  7   a provider refused the credentials
-  10  plan --exit-code: something is due";
+/// What the program is, for the top of its help and of its manual page.
+pub(super) const ABOUT: &str = "\
+Keeps uploaded media alive at providers that throw it away.
+
+A folder and a manifest say what must exist at which provider. mediakeep uploads what is new or changed, uploads it \
+again before the provider's retention ends, and publishes the URLs in a state file that any program can read.";
+
+/// The exit codes and what they mean.
+pub(super) const EXIT_CODES: [(u8, &str); 9] = [
+    (0, "done: every entry that should be alive is"),
+    (1, "something unexpected"),
+    (2, "wrong usage"),
+    (3, "the manifest, the config or a credential reference is wrong"),
+    (4, "an entry is without a live URL, blocked ones included; another try may help"),
+    (5, "another instance holds the lock"),
+    (6, "halted by the guard"),
+    (7, "a provider refused the credentials"),
+    (10, "plan --exit-code: something is due"),
+];
+
+fn exit_codes() -> String {
+    let lines = EXIT_CODES.map(|(code, meaning)| format!("\n  {code:<3} {meaning}"));
+    format!("Exit codes:{}", lines.concat())
+}
+
+const RUN: &str = "\
+It uploads what is new or changed as soon as the file is quiet, uploads everything again before it ends, and keeps \
+the state file and the exports up to date.
+
+SIGTERM and Ctrl-C stop it gently, a second one at once. SIGHUP reads manifest, config and credentials again; a \
+changed manifest is noticed by itself. Where the present manifest is broken or absent, it starts from the last one \
+that worked, and says so.";
+
+const SYNC: &str = "\
+It waits up to 30 s for files that are being written, and tries each upload three times at most.
+
+Without a daemon it must be started more often than the shortest margin: that is about a day at Bandwidth and three \
+hours at Plivo.";
+
+const PLAN: &str = "\
+It needs no credentials and asks no provider. A file that is gone is shown as one to retire: that happens once it has \
+been gone for a minute, and past the guard.
+
+Examples:
+  mediakeep plan                                  what is due
+  mediakeep plan --all                            every entry, with the time to its renewal
+  mediakeep plan --exit-code || mediakeep sync    sync only where something is due";
+
+const CHECK: &str = "\
+It reports everything at once, with its place and what to write instead. What is wrong with single files (too large, \
+of a type that the provider refuses) is a warning; they would be blocked, and others go on.
+
+Examples:
+  mediakeep check
+  mediakeep check --schema > media.schema.json    for an editor that checks TOML";
+
+const STATUS: &str = "\
+It reads the state file, looks at no media and asks nobody. States:
+  alive       the URL is alive
+  kept alive  the same, of the recorded content: the file itself is missing or cannot be used
+  at risk     the URL ends soon, and its renewal has not succeeded so far
+  retired     it left the manifest or its glob; its URL ends by itself
+  lapsed      the URL has died
+  blocked     the file cannot be uploaded as it is
+  failing     the upload fails
+  waiting     not uploaded yet
+It exits 4 where an entry is lapsed, blocked, failing or waiting.";
+
+const URL: &str = "\
+It exits 4 and prints nothing where no URL is alive, and 2 where the file is at several providers and none is chosen.
+
+Examples:
+  mediakeep url brand/logo.png
+  url=$(mediakeep url brand/logo.png --provider bandwidth) || echo 'send without the picture'";
+
+const APPROVE: &str = "\
+The guard holds back what looks like an accident: a folder that is missing, empty or another file system, a rule that \
+lost all its files, or more than 30 % (and more than ten) of all entries at once. Meanwhile everything is kept alive. \
+An approval counts once, for exactly the entries that were shown; nothing is deleted at a provider, their URLs end by \
+themselves.";
+
+const INIT: &str = "\
+It looks at what lies in the folder, never writes over a file, and asks no provider.
+
+Examples:
+  mediakeep init
+  mediakeep init --provider bandwidth --provider plivo --stdout";
+
+const EMULATE: &str = "\
+Point an account's base_url (and token_url) at the addresses that it prints. Any user with the password is let in. \
+Under /_emulator/ its clock can be moved, faults be scripted, requests and stored media be listed.
+
+Example:
+  mediakeep emulate --retention bandwidth=24s --retention plivo=16s
+  curl -d '{\"advance\": \"24h\"}' http://127.0.0.1:8480/_emulator/clock";
+
+const DEMO: &str = "It needs no account, no network and no manifest. Ctrl-C ends it.";
+
+const COMPLETIONS: &str = "\
+Examples:
+  mediakeep completions bash > ~/.local/share/bash-completion/completions/mediakeep
+  mediakeep completions zsh > ~/.zfunc/_mediakeep
+  mediakeep completions fish > ~/.config/fish/completions/mediakeep.fish";
+
+const MAN: &str = "\
+Examples:
+  mediakeep man | man -l -
+  mediakeep man > /usr/local/share/man/man1/mediakeep.1";

@@ -1,15 +1,15 @@
 //! `mediakeep check`: everything that can be known to be wrong without asking a provider.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 
 use serde::Serialize;
 
 use super::args::{Check, Global};
 use super::exit::Exit;
-use super::table::shown;
+use super::table::{count, shown};
+use super::voice::{self, fail, print_json, tell, warn};
 use super::workspace::{Texts, Workspace};
-use super::{chain, diagnostics, print_json, tell};
+use super::{chain, diagnostics};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest;
 use crate::domain::plan::{Action, PlanItem};
@@ -24,8 +24,8 @@ pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
     let texts = Texts::read(global)?;
     let parsed = texts.parse();
     let mut findings: Vec<Finding> = Vec::new();
-    if !options.json && !parsed.problems.is_empty() {
-        tell(&diagnostics::render(&parsed.problems, std::io::stderr().is_terminal()));
+    if !options.json {
+        voice::problems(&parsed.problems);
     }
     let broken = parsed.manifest.is_none();
     if !broken {
@@ -33,18 +33,17 @@ pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
         findings.extend(look_further(&workspace)?);
     }
     let failed = broken || findings.iter().any(Finding::is_error);
-    if options.json {
+    let printed = if options.json {
         let problems = diagnostics::records(&parsed.problems);
-        let _ = print_json(&Report { format: 1, ok: !failed, problems, findings });
+        print_json(&Report { format: 1, ok: !failed, problems, findings })
     } else {
-        for finding in &findings {
-            tell(&finding.line());
-        }
+        findings.iter().for_each(Finding::tell);
         if !failed {
             tell("ok");
         }
-    }
-    Ok(if failed { Exit::Manifest } else { Exit::Done })
+        Exit::Done
+    };
+    Ok(if failed { Exit::Manifest } else { printed })
 }
 
 /// Credentials, the files that are there, and whether all of it can be kept alive.
@@ -66,8 +65,7 @@ fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
         }
     }
     for (provider, entries) in counts {
-        let noun = if entries == 1 { "entry" } else { "entries" };
-        tell(&format!("{entries} {noun} at {provider}"));
+        tell(&format!("{} at {provider}", count(entries, "entry", "entries")));
     }
     Ok(findings)
 }
@@ -114,11 +112,11 @@ impl Finding {
         matches!(self, Self::Credential { .. } | Self::Capacity { .. })
     }
 
-    fn line(&self) -> String {
+    fn tell(&self) {
         match self {
-            Self::Credential { message, .. } | Self::Capacity { message, .. } => format!("error: {message}"),
+            Self::Credential { message, .. } | Self::Capacity { message, .. } => fail(message),
             Self::Blocked { file, provider, message, .. } => {
-                format!("warning: {} at {provider} would be blocked: {}", shown(file), shown(message))
+                warn(&format!("{} at {provider} would be blocked: {}", shown(file), shown(message)));
             }
         }
     }

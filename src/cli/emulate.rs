@@ -5,8 +5,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::args::Emulate;
+use super::chain;
 use super::exit::Exit;
-use super::{chain, print, tell};
+use super::voice::{fail, print};
 use crate::emulator::{Emulator, Options, RetentionArg};
 use crate::local::clock::{Clock as _, SystemClock};
 use crate::local::signals::{self, Signal};
@@ -19,7 +20,7 @@ pub(super) fn run(arguments: &Emulate) -> Exit {
         match text.parse::<RetentionArg>() {
             Ok(retention) => options.shorten(retention),
             Err(error) => {
-                tell(&format!("error: --retention {text}: {error}"));
+                fail(&format!("--retention {text}: {error}"));
                 return Exit::Usage;
             }
         }
@@ -27,7 +28,7 @@ pub(super) fn run(arguments: &Emulate) -> Exit {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tell(&format!("error: cannot start the runtime: {error}"));
+            fail(&format!("cannot start the runtime: {error}"));
             return Exit::Unexpected;
         }
     };
@@ -44,7 +45,7 @@ async fn serve(options: Options) -> Exit {
     let mut signals = match signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
-            tell(&format!("error: cannot listen for signals: {error}"));
+            fail(&format!("cannot listen for signals: {error}"));
             return Exit::Unexpected;
         }
     };
@@ -52,11 +53,11 @@ async fn serve(options: Options) -> Exit {
     let emulator = match Emulator::start(options).await {
         Ok(emulator) => emulator,
         Err(error) => {
-            tell(&format!("error: cannot listen on {listen}: {}", chain(&error)));
+            fail(&format!("cannot listen on {listen}: {}", chain(&error)));
             return Exit::Unexpected;
         }
     };
-    print(&format!(
+    let printed = print(&format!(
         "listening on http://{}: base_url {} for bandwidth (token_url {}), {} for plivo\n",
         emulator.addr(),
         emulator.base_url_bandwidth(),
@@ -69,5 +70,5 @@ async fn serve(options: Options) -> Exit {
         }
     }
     emulator.stop().await;
-    Exit::Done
+    printed
 }

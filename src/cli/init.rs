@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::args::{Global, Init};
 use super::exit::Exit;
-use super::{print, tell};
+use super::voice::{fail, print, tell};
 use crate::domain::kind::Kind;
 use crate::domain::media_type;
 use crate::provider;
@@ -20,8 +20,7 @@ pub(super) fn run(global: &Global, options: &Init) -> Result<Exit, Exit> {
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let text = manifest(&kinds, &globs(folder));
     if options.stdout {
-        print(&text);
-        return Ok(Exit::Done);
+        return Ok(print(&text));
     }
     // Never over a file that is there: somebody wrote it.
     let made = fs::OpenOptions::new().write(true).create_new(true).open(path);
@@ -34,14 +33,11 @@ pub(super) fn run(global: &Global, options: &Init) -> Result<Exit, Exit> {
             Ok(Exit::Done)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            tell(&format!(
-                "error: {} is there already; --stdout prints what would be written",
-                path.display()
-            ));
+            fail(&format!("{} is there already; --stdout prints what would be written", path.display()));
             Err(Exit::Usage)
         }
         Err(error) => {
-            tell(&format!("error: cannot write {}: {error}", path.display()));
+            fail(&format!("cannot write {}: {error}", path.display()));
             Err(Exit::Unexpected)
         }
     }
@@ -51,7 +47,7 @@ fn kind(name: &str) -> Result<&'static Kind, Exit> {
     let found = provider::KINDS.iter().find(|kind| kind.name == name);
     found.copied().ok_or_else(|| {
         let known: Vec<&str> = provider::KINDS.iter().map(|kind| kind.name).collect();
-        tell(&format!("error: no provider kind {name:?}; known are {}", known.join(", ")));
+        fail(&format!("no provider kind {name:?}; known are {}", known.join(", ")));
         Exit::Usage
     })
 }

@@ -1,10 +1,12 @@
 //! Entries as JSON: the same shape for `plan`, `status` and `sync`, with the state file's field names.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::domain::asset::{ContentHash, EntryKey, MediaId, MediaType, ProviderName, RelPath, Scope};
 use crate::domain::plan::{Action, PlanItem};
-use crate::domain::state::Record;
+use crate::domain::state::{Previous, Record};
 use crate::domain::time::Timestamp;
 
 /// What is printed.
@@ -48,11 +50,25 @@ pub(super) struct Recorded {
     pub blake3: Option<ContentHash>,
     pub size: Option<u64>,
     pub content_type: Option<MediaType>,
+    pub cache_control: Option<Arc<str>>,
     pub uploaded_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
+    pub previous: Vec<Older>,
+    pub problem: Option<Trouble>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Timestamp>,
-    pub problem: Option<Trouble>,
+}
+
+/// A handle that was replaced and still lives.
+#[derive(Debug, Serialize)]
+pub(super) struct Older {
+    pub id: MediaId,
+    pub url: Box<str>,
+    pub scope: Scope,
+    pub blake3: ContentHash,
+    pub expires_at: Timestamp,
 }
 
 /// Why it is not as it should be.
@@ -88,9 +104,10 @@ impl Recorded {
             blake3: handle.map(|handle| handle.hash),
             size: handle.map(|handle| handle.size),
             content_type: handle.map(|handle| handle.content_type.clone()),
+            cache_control: handle.and_then(|handle| handle.cache_control.clone()),
             uploaded_at: handle.map(|handle| handle.uploaded_at),
             expires_at: handle.map(|handle| handle.expires_at),
-            retired_at: record.retired_at,
+            previous: record.previous.iter().cloned().map(Older::from).collect(),
             problem: record.trouble.as_ref().map(|trouble| Trouble {
                 kind: trouble.kind.clone(),
                 detail: trouble.detail.clone(),
@@ -98,7 +115,16 @@ impl Recorded {
                 attempts: trouble.attempts,
                 next_try: trouble.next_try,
             }),
+            missing_since: record.missing_since,
+            retired_at: record.retired_at,
         }
+    }
+}
+
+impl From<Previous> for Older {
+    fn from(previous: Previous) -> Self {
+        let Previous { id, url, scope, hash, expires_at } = previous;
+        Self { id, url, scope, blake3: hash, expires_at }
     }
 }
 

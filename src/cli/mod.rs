@@ -19,15 +19,12 @@ mod service;
 mod status;
 mod table;
 mod url;
+mod voice;
 mod workspace;
-
-use std::io::Write as _;
 
 use args::{Cli, Command};
 use clap::Parser as _;
 use exit::Exit;
-
-use crate::telemetry::{Format, Verbosity};
 
 /// Runs the command that was typed.
 pub fn main() -> Exit {
@@ -40,6 +37,7 @@ pub fn main() -> Exit {
         }
     };
     let global = &cli.global;
+    voice::begin(global);
     match cli.command {
         Command::Run => service::run(global),
         Command::Sync(options) => service::sync(global, options.json),
@@ -60,31 +58,6 @@ fn or_exit(result: Result<Exit, Exit>) -> Exit {
     result.unwrap_or_else(|exit| exit)
 }
 
-/// Says something to the person at the terminal.
-fn tell(text: &str) {
-    drop(writeln!(anstream::stderr(), "{text}"));
-}
-
-/// Prints data. A reader that went away (`mediakeep plan | head`) is no failure.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-}
-
-/// Prints a value as JSON.
-fn print_json(value: &impl serde::Serialize) -> Exit {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => {
-            print(&format!("{text}\n"));
-            Exit::Done
-        }
-        Err(error) => {
-            tell(&format!("error: cannot write JSON: {error}"));
-            Exit::Unexpected
-        }
-    }
-}
-
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -94,20 +67,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn log_format(global: &args::Global) -> Format {
-    match global.log_format {
-        args::LogFormat::Text => Format::Text,
-        args::LogFormat::Json => Format::Json,
-    }
-}
-
-fn verbosity(global: &args::Global, normal: Verbosity) -> Verbosity {
-    match (global.quiet, global.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (false, 0) => normal,
-        (false, 1) => Verbosity::Verbose,
-        (false, _) => Verbosity::Everything,
-    }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::args::{Global, Plan};
 use super::exit::Exit;
 use super::listing::{Entry, Listing, Planned};
-use super::table::{bytes, render, shown, table};
+use super::table::{bytes, count, render, shown, table};
+use super::voice::{print, print_json, tell};
 use super::workspace::Workspace;
-use super::{print, print_json, tell};
 use crate::domain::asset::EntryKey;
 use crate::domain::plan::{Action, PlanItem};
 use crate::domain::time::{Now, format_duration};
@@ -18,7 +18,7 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     let items = engine.plan(now);
     let due = items.iter().any(|item| item.action.is_due());
     let halted = engine.is_halted();
-    if options.json {
+    let printed = if options.json {
         let records: BTreeMap<EntryKey, _> =
             engine.records().map(|(key, record)| (key.clone(), record)).collect();
         let entry = |item: PlanItem| {
@@ -29,18 +29,18 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
         };
         let shown =
             items.into_iter().filter(|item| options.all || item.action != Action::Keep).map(entry).collect();
-        let _ = print_json(&Listing { format: 1, entries: shown });
+        print_json(&Listing { format: 1, entries: shown })
     } else {
-        show(&items, now, options.all);
-    }
-    Ok(match () {
-        () if options.exit_code && due => Exit::Due,
-        () if halted => Exit::Halted,
-        () => Exit::Done,
+        show(&items, now, options.all)
+    };
+    Ok(match printed {
+        Exit::Done if options.exit_code && due => Exit::Due,
+        Exit::Done if halted => Exit::Halted,
+        printed => printed,
     })
 }
 
-fn show(items: &[PlanItem], now: Now, all: bool) {
+fn show(items: &[PlanItem], now: Now, all: bool) -> Exit {
     let mut rows = table(&["ACTION", "FILE", "PROVIDER", "BYTES", "URL ENDS", "WHY"]);
     let mut any = false;
     for item in items.iter().filter(|item| all || item.action != Action::Keep) {
@@ -59,10 +59,9 @@ fn show(items: &[PlanItem], now: Now, all: bool) {
             shown(&item.why),
         ]);
     }
-    if any {
-        print(&render(&rows));
-    }
+    let printed = if any { print(&render(&rows)) } else { Exit::Done };
     tell(&summary(items));
+    printed
 }
 
 fn summary(items: &[PlanItem]) -> String {
@@ -70,12 +69,14 @@ fn summary(items: &[PlanItem]) -> String {
     for item in items {
         *counts.entry(item.action).or_default() += 1;
     }
-    let requests: u32 = items.iter().map(|item| item.requests).sum();
+    let requests = items.iter().map(|item| item.requests as usize).sum();
     let sent: u64 = items.iter().map(|item| item.bytes).sum();
     let parts: Vec<String> =
         counts.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();
     if items.is_empty() {
         return "no entries: the manifest names no file and its globs match none".to_owned();
     }
-    format!("{} entries: {}; {requests} requests, {}", items.len(), parts.join(", "), bytes(sent))
+    let (entries, requests) =
+        (count(items.len(), "entry", "entries"), count(requests, "request", "requests"));
+    format!("{entries}: {}; {requests}, {}", parts.join(", "), bytes(sent))
 }

@@ -11,9 +11,9 @@ use crate::telemetry;
 /// Counts what a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    pub uploaded: u64,
-    pub renewed: u64,
-    pub failed: u64,
+    pub uploaded: usize,
+    pub renewed: usize,
+    pub failed: usize,
 }
 
 /// Logs everything: for the daemon.
@@ -37,7 +37,7 @@ pub(super) struct PassReporter {
     counts: std::sync::Arc<std::sync::Mutex<Counts>>,
     /// Whether each upload is worth a line of its own.
     verbose: bool,
-    done: u64,
+    done: usize,
 }
 
 impl PassReporter {
@@ -89,8 +89,8 @@ impl Observer for PassReporter {
             return;
         }
         self.bar.set_message("uploading");
-        self.bar.set_length(self.done + backlog as u64);
-        self.bar.set_position(self.done);
+        self.bar.set_length((self.done + backlog) as u64);
+        self.bar.set_position(self.done as u64);
     }
 }
 

@@ -1,35 +1,34 @@
 //! `mediakeep run` and `mediakeep sync`: the daemon, for ever or for one pass.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::args::Global;
+use super::args::{Global, LogFormat};
+use super::chain;
 use super::exit::Exit;
 use super::listing::{Entry, Listing};
-use super::reporter::{LogReporter, PassReporter};
+use super::reporter::{Counts, LogReporter, PassReporter};
+use super::table::count;
+use super::voice::{self, fail, fail_with_help, print_json, tell};
 use super::workspace::{Texts, Workspace};
-use super::{chain, log_format, print_json, tell, verbosity};
 use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded};
+use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Mode, Summary};
 use crate::local::clock::SystemClock;
 use crate::local::last_good;
 use crate::local::signals;
-use crate::local::state_store::{FolderStore, OpenError};
+use crate::local::state_store::{self, FolderStore, OpenError, STATE_FILE};
 use crate::provider::credentials::ProcessEnvironment;
-use crate::telemetry::{self, Verbosity};
 
 pub(super) fn run(global: &Global) -> Exit {
-    telemetry::start(log_format(global), verbosity(global, Verbosity::Normal), std::io::stderr);
     let (workspace, remembered) = match open_or_remember(global) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    for note in &workspace.notes {
-        tracing::warn!("{}", note.message);
-    }
+    voice::problems(&workspace.notes);
     match start(global, workspace, remembered, Mode::Daemon, Box::new(LogReporter)) {
         // Stopped as it was asked to: whatever stands open is in the state and in the log.
         Ok(_) => Exit::Done,
@@ -38,12 +37,11 @@ pub(super) fn run(global: &Global) -> Exit {
 }
 
 pub(super) fn sync(global: &Global, json: bool) -> Exit {
-    telemetry::start(log_format(global), verbosity(global, Verbosity::Normal), std::io::stderr);
     let workspace = match Workspace::open(global) {
         Ok(workspace) => workspace,
         Err(exit) => return exit,
     };
-    let visible = std::io::stderr().is_terminal() && !global.quiet;
+    let visible = std::io::stderr().is_terminal() && !global.quiet && global.log_format == LogFormat::Text;
     let (reporter, counts) = PassReporter::new(visible, global.verbose > 0);
     let state_dir = workspace.manifest.sync.state_dir.clone();
     let mode = Mode::Once { tries: TRIES, patience: PATIENCE };
@@ -52,28 +50,70 @@ pub(super) fn sync(global: &Global, json: bool) -> Exit {
         Err(exit) => return exit,
     };
     let counts = counts.lock().map(|counts| *counts).unwrap_or_default();
-    if !global.quiet {
-        tell(&format!(
-            "{} uploaded, {} renewed, {} failed attempts; {} of {} entries alive; state in {}",
-            counts.uploaded,
-            counts.renewed,
-            counts.failed,
-            summary.alive,
-            summary.entries,
-            state_dir.join("state.json").display()
-        ));
-    }
-    if json {
-        list(&state_dir);
-    }
-    Exit::of(&summary)
+    let Counts { uploaded, renewed, failed } = counts;
+    let failed = count(failed, "failed attempt", "failed attempts");
+    let (alive, entries) = (summary.alive, count(summary.entries, "entry", "entries"));
+    let state_file = state_dir.join(STATE_FILE);
+    tell(&format!(
+        "{uploaded} uploaded, {renewed} renewed, {failed}; {alive} of {entries} alive; state in {}",
+        state_file.display()
+    ));
+    let exit = Exit::of(&summary);
+    say_why(exit, &summary, &state_dir);
+    let printed = if json { list(&state_dir) } else { Exit::Done };
+    if exit == Exit::Done { printed } else { exit }
 }
 
-fn list(state_dir: &std::path::Path) {
-    if let Ok(Some(loaded)) = crate::local::state_store::read_only(state_dir) {
-        let entries =
-            loaded.state.records.iter().map(|(key, record)| Entry::new(key, Some(record))).collect();
-        let _ = print_json(&Listing { format: 1, entries });
+/// The last word of a pass that did not end well: what is wrong with it as a whole, and what to do.
+fn say_why(exit: Exit, summary: &Summary, state_dir: &Path) {
+    let names = |names: Vec<&ProviderName>| {
+        names.into_iter().map(ProviderName::as_str).collect::<Vec<_>>().join(" and ")
+    };
+    match exit {
+        Exit::Manifest => {
+            let providers = names(summary.unusable.iter().map(|(name, _)| name).collect());
+            fail(&format!(
+                "credentials of {providers} could not be found, so nothing was sent there (see above)"
+            ));
+        }
+        Exit::Unexpected if summary.unwritable => {
+            fail(&format!("the state folder {} cannot be written (see above)", state_dir.display()));
+        }
+        Exit::Unexpected => fail("the watched folder cannot be looked at (see above)"),
+        Exit::Refused => fail_with_help(
+            &format!("the credentials were refused at {}", names(summary.refused.iter().collect())),
+            "mend what the provider's table refers to, and run it again; nothing more was sent there",
+        ),
+        Exit::Halted => {
+            let halt = summary.halted.as_ref().map(ToString::to_string).unwrap_or_default();
+            fail_with_help(
+                &format!("halted by the guard: {halt}; nothing is retired, and renewals go on"),
+                "bring the files or the manifest back; or see and release what is held back with `mediakeep approve`",
+            );
+        }
+        Exit::NotAlive => fail_with_help(
+            &format!(
+                "of {}, {} without a live URL of the present content",
+                count(summary.entries, "entry", "entries"),
+                count(summary.failing, "is", "are")
+            ),
+            "`mediakeep status` says which and why",
+        ),
+        Exit::Done | Exit::Usage | Exit::Locked | Exit::Due => {}
+    }
+}
+
+fn list(state_dir: &Path) -> Exit {
+    match state_store::read_only(state_dir) {
+        Ok(loaded) => {
+            let records = loaded.map(|loaded| loaded.state.records).unwrap_or_default();
+            let entries = records.iter().map(|(key, record)| Entry::new(key, Some(record))).collect();
+            print_json(&Listing { format: 1, entries })
+        }
+        Err(error) => {
+            fail(&chain(&error));
+            Exit::Unexpected
+        }
     }
 }
 
@@ -87,7 +127,7 @@ pub(super) fn start(
 ) -> Result<Summary, Exit> {
     let state_dir = workspace.manifest.sync.state_dir.clone();
     let store = FolderStore::open(&state_dir).map_err(|error| {
-        tell(&format!("error: {}", chain(&error)));
+        fail(&chain(&error));
         match error {
             OpenError::Locked { .. } => Exit::Locked,
             OpenError::Io { .. } => Exit::Unexpected,
@@ -95,7 +135,7 @@ pub(super) fn start(
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {
-        tell(&format!("error: cannot start the runtime: {error}"));
+        fail(&format!("cannot start the runtime: {error}"));
         Exit::Unexpected
     })?;
     let watched = workspace.manifest_files();
@@ -103,7 +143,7 @@ pub(super) fn start(
     let (reload, remember) = (reloader(global, shared.clone()), rememberer(state_dir, shared));
     let summary = runtime.block_on(async move {
         let signals = signals::listen().map_err(|error| {
-            tell(&format!("error: cannot listen for signals: {error}"));
+            fail(&format!("cannot listen for signals: {error}"));
             Exit::Unexpected
         })?;
         let parts = Parts {
@@ -120,7 +160,7 @@ pub(super) fn start(
             observer,
         };
         let daemon = Daemon::new(parts).map_err(|error| {
-            tell(&format!("error: {}", chain(&error)));
+            fail(&chain(&error));
             Exit::Unexpected
         })?;
         Ok(daemon.run().await)
@@ -186,7 +226,7 @@ fn open_or_remember(global: &Global) -> Result<(Workspace, Option<Arc<Manifest>>
 
 /// Where the state folder may be, when the manifest cannot say.
 fn places(global: &Global) -> Vec<PathBuf> {
-    let beside = |path: &std::path::Path| {
+    let beside = |path: &Path| {
         let absolute = std::path::absolute(path).ok()?;
         Some(absolute.parent()?.join(".mediakeep"))
     };

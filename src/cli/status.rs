@@ -1,11 +1,13 @@
 //! `mediakeep status`: every entry as it is recorded. Looks at no file and asks nobody.
 
+use std::fmt::Write as _;
+
 use super::args::Global;
 use super::exit::Exit;
 use super::listing::{Entry, Listing};
-use super::table::{render, shown, table};
+use super::table::{count, render, shown, table};
+use super::voice::{print, print_json, tell};
 use super::workspace::Workspace;
-use super::{print, print_json, tell};
 use crate::domain::asset::EntryKey;
 use crate::domain::lease::Schedule;
 use crate::domain::state::Record;
@@ -25,13 +27,13 @@ pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
             Row { key, record, schedule, state: state_of(record, schedule, now) }
         })
         .collect();
-    if json {
-        let _ = print_json(&Listing { format: 1, entries: rows.iter().map(Row::entry).collect() });
+    let printed = if json {
+        print_json(&Listing { format: 1, entries: rows.iter().map(Row::entry).collect() })
     } else {
-        show(&rows, now);
-    }
-    let dead = rows.iter().any(|row| matches!(row.state, "lapsed" | "waiting" | "failing"));
-    Ok(if dead { Exit::NotAlive } else { Exit::Done })
+        show(&rows, now)
+    };
+    let dead = rows.iter().any(|row| matches!(row.state, "lapsed" | "waiting" | "blocked" | "failing"));
+    Ok(if dead && printed == Exit::Done { Exit::NotAlive } else { printed })
 }
 
 struct Row<'a> {
@@ -52,6 +54,21 @@ impl Row<'_> {
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.record?.live()?.expires_at)
     }
+
+    fn problem(&self, now: Now) -> Option<String> {
+        let trouble = self.record?.trouble.as_ref()?;
+        let EntryKey { path, provider } = self.key;
+        let mut line =
+            format!("{} at {provider}: {}: {}", shown(path.as_str()), trouble.kind, shown(&trouble.detail));
+        if trouble.attempts > 0 {
+            let _ = write!(line, " ({}", count(trouble.attempts as usize, "attempt", "attempts"));
+            if let Some(at) = trouble.next_try.filter(|at| *at > now.wall) {
+                let _ = write!(line, ", the next in {}", format_duration(at.saturating_since(now.wall)));
+            }
+            line.push(')');
+        }
+        Some(line)
+    }
 }
 
 /// How an entry is, in a word.
@@ -61,15 +78,17 @@ fn state_of(record: Option<&Record>, schedule: Option<Schedule>, now: Now) -> &'
         (Some(handle), _) if handle.expires_at <= now.wall => "lapsed",
         (Some(_), _) if record.retired_at.is_some() => "retired",
         (Some(_), _) if schedule.is_some_and(|schedule| schedule.urgent_at <= now.steady) => "at risk",
-        (Some(_), Some(_)) => "kept alive",
-        (Some(_), None) => "alive",
+        // Nothing was sent yet, so the file itself is the trouble.
+        (Some(_), Some(trouble)) if trouble.attempts == 0 => "kept alive",
+        (Some(_), _) => "alive",
         (None, _) if record.current.is_some() => "lapsed",
+        (None, Some(trouble)) if trouble.attempts == 0 => "blocked",
         (None, Some(_)) => "failing",
         (None, None) => "waiting",
     }
 }
 
-fn show(rows: &[Row<'_>], now: Now) {
+fn show(rows: &[Row<'_>], now: Now) -> Exit {
     let mut out = table(&["STATE", "FILE", "PROVIDER", "RENEWAL", "EXPIRY", "URL"]);
     let until = |at: Timestamp| {
         let left = at.saturating_since(now.wall);
@@ -94,21 +113,15 @@ fn show(rows: &[Row<'_>], now: Now) {
                 .unwrap_or("-")
                 .to_owned(),
         ]);
-        if let Some(trouble) = row.record.and_then(|record| record.trouble.as_ref()) {
-            problems.push(format!(
-                "{} at {}: {}: {}",
-                shown(row.key.path.as_str()),
-                row.key.provider,
-                trouble.kind,
-                shown(&trouble.detail)
-            ));
-        }
+        problems.extend(row.problem(now));
     }
     if rows.is_empty() {
-        return tell("nothing is recorded yet");
+        tell("nothing is recorded yet, and the manifest names no file");
+        return Exit::Done;
     }
-    print(&render(&out));
+    let mut text = render(&out);
     if !problems.is_empty() {
-        print(&format!("\nPROBLEMS\n{}\n", problems.join("\n")));
+        let _ = write!(text, "\nPROBLEMS\n{}\n", problems.join("\n"));
     }
+    print(&text)
 }

@@ -29,3 +29,8 @@ pub(super) fn shown(name: &str) -> String {
 pub(super) fn bytes(count: u64) -> String {
     indicatif::DecimalBytes(count).to_string()
 }
+
+/// A number of things, by their right name.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}

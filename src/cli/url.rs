@@ -2,8 +2,8 @@
 
 use super::args::{Global, Url};
 use super::exit::Exit;
+use super::voice::{fail, print};
 use super::workspace::Workspace;
-use super::{print, tell};
 use crate::domain::asset::{EntryKey, ProviderName, RelPath};
 use crate::domain::state::State;
 use crate::local::clock::{Clock as _, SystemClock};
@@ -11,14 +11,14 @@ use crate::local::clock::{Clock as _, SystemClock};
 pub(super) fn run(global: &Global, options: &Url) -> Result<Exit, Exit> {
     let workspace = Workspace::open(global)?;
     let path = RelPath::new(options.file.strip_prefix("./").unwrap_or(&options.file)).map_err(|error| {
-        tell(&format!("error: {:?} is no file below root: {error}", options.file));
+        fail(&format!("{:?} is no file below root: {error}", options.file));
         Exit::Usage
     })?;
     if let Some(name) = &options.provider
         && !workspace.manifest.providers.keys().any(|known| known.as_str() == name)
     {
         let known: Vec<&str> = workspace.manifest.providers.keys().map(ProviderName::as_str).collect();
-        tell(&format!("error: the manifest has no provider {name:?}; it has {}", known.join(", ")));
+        fail(&format!("the manifest has no provider {name:?}; it has {}", known.join(", ")));
         return Err(Exit::Usage);
     }
     let state = workspace.recorded_or_explain()?;
@@ -28,16 +28,14 @@ pub(super) fn run(global: &Global, options: &Url) -> Result<Exit, Exit> {
     let keys: Vec<&EntryKey> = state.records.keys().filter(wanted).collect();
     match keys.as_slice() {
         [] => {
-            tell(&format!(
-                "error: nothing is published for {path}; `mediakeep plan` says what is known about it"
-            ));
+            fail(&format!("nothing is published for {path}; `mediakeep plan` says what is known about it"));
             Err(Exit::NotAlive)
         }
         [key] => print_url(&state, key),
         several => {
             let names: Vec<&str> = several.iter().map(|key| key.provider.as_str()).collect();
-            tell(&format!(
-                "error: {path} is at several providers; choose one with --provider: {}",
+            fail(&format!(
+                "{path} is at several providers; choose one with --provider: {}",
                 names.join(", ")
             ));
             Err(Exit::Usage)
@@ -49,12 +47,9 @@ fn print_url(state: &State, key: &EntryKey) -> Result<Exit, Exit> {
     let now = SystemClock::new().now();
     let handle = state.records.get(key).and_then(|record| record.live());
     match handle.filter(|handle| handle.expires_at > now.wall).and_then(|handle| handle.url.as_deref()) {
-        Some(url) => {
-            print(&format!("{url}\n"));
-            Ok(Exit::Done)
-        }
+        Some(url) => Ok(print(&format!("{url}\n"))),
         None => {
-            tell(&format!("error: {key} has no live URL; `mediakeep status` says why"));
+            fail(&format!("{key} has no live URL; `mediakeep status` says why"));
             Err(Exit::NotAlive)
         }
     }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{diagnostics, tell};
+use super::table::shown;
+use super::voice::{self, fail, fail_with_help, warn};
 use crate::daemon::files::{HASH_CACHE, scan_options};
+use crate::domain::event::Event;
 use crate::domain::manifest::{self, Manifest, Parsed, Problem, SOURCE_BYTES_MAX, Source, Sources};
 use crate::domain::observation::ScanRequest;
 use crate::domain::reconciler::{Input, Mode, Reconciler};
@@ -104,7 +106,7 @@ impl Text {
             }
         };
         let failed = |problem: &str| {
-            tell(&format!("error: cannot read the {what} {}: {problem}\n  help: {help}", path.display()));
+            fail_with_help(&format!("cannot read the {what} {}: {problem}", path.display()), help);
             Exit::Manifest
         };
         let absolute = std::path::absolute(path).map_err(|error| failed(&error.to_string()))?;
@@ -142,7 +144,7 @@ impl Workspace {
         match manifest {
             Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts, notes: problems }),
             None => {
-                tell(&diagnostics::render(&problems, std::io::stderr().is_terminal()));
+                voice::problems(&problems);
                 Err(Exit::Manifest)
             }
         }
@@ -152,11 +154,11 @@ impl Workspace {
     pub(super) fn recorded(&self) -> Result<Option<State>, Exit> {
         match state_store::read_only(&self.manifest.sync.state_dir) {
             Ok(loaded) => Ok(loaded.map(|loaded| {
-                loaded.notes.iter().for_each(|note| tell(&format!("warning: {note}")));
+                loaded.notes.iter().for_each(|note| warn(&note.to_string()));
                 loaded.state
             })),
             Err(error) => {
-                tell(&format!("error: {}", super::chain(&error)));
+                fail(&super::chain(&error));
                 Err(Exit::Unexpected)
             }
         }
@@ -166,10 +168,13 @@ impl Workspace {
     pub(super) fn recorded_or_explain(&self) -> Result<State, Exit> {
         self.recorded()?.ok_or_else(|| {
             let folder = self.manifest.sync.state_dir.display();
-            tell(&format!(
-                "error: no state folder at {folder}\n  it is where `state_dir` in [sync] or $STATE_DIRECTORY says, or .mediakeep \
-                 beside the manifest\n  help: start `mediakeep run` or `mediakeep sync` first, or point state_dir at the folder that the service uses"
-            ));
+            fail_with_help(
+                &format!(
+                    "no state in {folder}, which is where `state_dir` in [sync], or else $STATE_DIRECTORY, or else \
+                     .mediakeep beside the manifest puts it"
+                ),
+                "start `mediakeep run` or `mediakeep sync` first; for a service's state say --config as the service does",
+            );
             Exit::NotAlive
         })
     }
@@ -200,17 +205,32 @@ impl Workspace {
             (look.join(), state)
         });
         let Ok(scan) = scan else {
-            tell("error: looking at the folder failed");
+            fail("looking at the folder failed");
             return Err(Exit::Unexpected);
         };
         for warning in &scan.warnings {
-            tell(&format!("warning: {warning}"));
+            warn(&warning.to_string());
         }
         let fresh = || State { lineage: "".into(), serial: 0, root: None, records: BTreeMap::new() };
         let (mut engine, mut inputs) = self.engine(state?.unwrap_or_else(fresh), now);
         inputs.push(Input::Scanned(scan.report));
-        drop(engine.step(now, inputs));
+        for event in engine.step(now, inputs).events {
+            self.warn_of(&event);
+        }
         Ok((engine, now))
+    }
+
+    /// What a look at the folder found that no entry tells.
+    fn warn_of(&self, event: &Event) {
+        match event {
+            Event::FolderUnusable { detail } => {
+                warn(&format!("the folder {} cannot be used: {detail}", self.manifest.sync.root.display()));
+            }
+            Event::SubfolderUnreadable { path } => {
+                warn(&format!("{} cannot be listed; what is in it is kept alive", shown(path.as_str())));
+            }
+            _ => {}
+        }
     }
 
     /// The files that say what is wanted, absolute.

@@ -86,7 +86,12 @@ fn plan_needs_no_credentials() {
 fn check_finds_nothing_wrong_and_asks_nobody() {
     let stage = both();
     let before = stage.listing();
-    stage.run(["check"]).exits_without_data(0).says("2 entries at bandwidth").says("1 entry at plivo").says("ok");
+    stage
+        .run(["check"])
+        .exits_without_data(0)
+        .says("2 entries at bandwidth")
+        .says("1 entry at plivo")
+        .says("ok");
     let report = stage.run(["check", "--json"]).exits(0).json();
     assert_eq!((&report["format"], &report["ok"]), (&json!(1), &json!(true)), "{report}");
     assert_eq!(report["findings"], json!([]));
@@ -157,7 +162,24 @@ fn help_goes_to_standard_output_and_wrong_usage_to_standard_error() {
     stage.run(["--help"]).exits(0).prints("Exit codes");
     stage.run(["--version"]).exits(0).prints("mediakeep 0.");
     stage.run::<&str>([]).exits_without_data(2).says("Usage");
-    for wrong in [&["sing"][..], &["sync", "--jason"], &["url"], &["plan", "-q", "-v"], &["completions", "tcsh"]] {
+    for wrong in
+        [&["sing"][..], &["sync", "--jason"], &["url"], &["plan", "-q", "-v"], &["completions", "tcsh"]]
+    {
         stage.run(wrong).exits_without_data(2).says("error:");
     }
+}
+#[test]
+fn the_manual_page_tells_of_every_command_and_exit_code() {
+    let run = Stage::new().run(["man"]).exits(0);
+    assert!(run.stdout.contains(".TH MEDIAKEEP 1"), "{}", run.stdout);
+    for text in [
+        "\\-\\-exit\\-code",
+        "mediakeep approve",
+        "MEDIAKEEP_MANIFEST",
+        "halted by the guard",
+        "\\-\\-provider",
+    ] {
+        assert!(run.stdout.contains(text), "{text}: {}", run.stdout);
+    }
+    assert_eq!(run.stderr, "");
 }

@@ -1,5 +1,6 @@
 //! The real binary: what its commands print, write and ask for, and how they end.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod exits;
 mod happy;
 mod stage;

@@ -289,7 +289,9 @@ impl Run {
         let entries = listing["entries"].as_array().unwrap();
         let found: Vec<_> =
             entries.iter().filter(|entry| entry["file"] == file && entry["provider"] == provider).collect();
-        let [entry] = found[..] else { panic!("{} entries for {file} at {provider}: {listing}", found.len()) };
+        let [entry] = found[..] else {
+            panic!("{} entries for {file} at {provider}: {listing}", found.len())
+        };
         entry.clone()
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::args::Demo;
 use super::exit::Exit;
-use super::{print, tell};
+use super::voice::{self, fail, tell};
 use crate::cli::emulate;
 use crate::daemon::{Daemon, Parts, Reloaded};
 use crate::domain::reconciler::{Mode, Summary};
@@ -28,26 +28,23 @@ pub(super) fn run(options: &Demo) -> Exit {
     let length = match parse_duration(&options.duration, false) {
         Ok(length) if length >= SHORTEST => length,
         Ok(_) => {
-            tell(&format!(
-                "error: --duration: at least {}, or there is nothing to see",
-                format_duration(SHORTEST)
-            ));
+            fail(&format!("--duration: at least {}, or there is nothing to see", format_duration(SHORTEST)));
             return Exit::Usage;
         }
         Err(why) => {
-            tell(&format!("error: --duration: {why}"));
+            fail(&format!("--duration: {why}"));
             return Exit::Usage;
         }
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tell(&format!("error: cannot start the runtime: {error}"));
+            fail(&format!("cannot start the runtime: {error}"));
             return Exit::Unexpected;
         }
     };
     let exit = runtime.block_on(play(length)).unwrap_or_else(|why| {
-        tell(&format!("error: {why}"));
+        fail(&why);
         Exit::Unexpected
     });
     runtime.shutdown_background();
@@ -111,6 +108,11 @@ fn introduce(stage: &Stage) {
     ));
 }
 
+/// The demo goes on when nobody reads what it says.
+fn print(text: &str) {
+    let _ = voice::print(text);
+}
+
 /// What a person would do meanwhile.
 async fn perform(stage: &Stage, begin: Instant) {
     tokio::time::sleep_until(begin + EDIT_AT).await;
@@ -119,7 +121,7 @@ async fn perform(stage: &Stage, begin: Instant) {
         begin.elapsed().as_secs_f64()
     ));
     if let Err(why) = stage.edit_logo() {
-        tell(&format!("error: {why}"));
+        fail(&why);
     }
 }
 

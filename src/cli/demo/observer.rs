@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::print;
 use super::stage::{PASSWORD, Stage, USER};
-use crate::cli::print;
 use crate::daemon::{Observer, ScanProgress};
 use crate::domain::asset::EntryKey;
 use crate::domain::event::Event;
