@@ -9,7 +9,7 @@ use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId};
 use crate::domain::lease::{Schedule, on_steady_clock};
-use crate::domain::observation::Observation;
+use crate::domain::observation::{Observation, Refusal};
 use crate::domain::plan::{self, Block, Reason, Verdict, Wanted};
 use crate::domain::retry::Gate;
 use crate::domain::state::{Record, Trouble};
@@ -159,9 +159,12 @@ impl Reconciler {
     fn note_absence(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
         let file = self.files.known.get(&key.path);
         let missing = file.is_some_and(|file| matches!(file.observation, Some(Observation::Missing)));
-        let literal = missing && self.is_literal(entry);
-        let wanted = entry.rule.is_some() && (!missing || literal);
         let recorded = entry.record.as_ref().is_some_and(|record| record.current.is_some());
+        // A glob passes over empty files; one that was published before it became empty is kept alive.
+        let empty = Some(Observation::Refused(Refusal::Empty));
+        let nothing = missing || (!recorded && file.is_some_and(|file| file.observation == empty));
+        let literal = nothing && self.is_literal(entry);
+        let wanted = entry.rule.is_some() && (!nothing || literal);
         if !wanted && !recorded {
             if entry.record.is_some() {
                 self.edit(key, entry, Visible::AtOnce, turn.now, |record| *record = Record::default());
