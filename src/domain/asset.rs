@@ -12,6 +12,21 @@ use serde::{Deserialize, Serialize};
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
 
+/// Reads a value from a text without copying the text first.
+struct Parse<F>(F);
+
+impl<T, F: FnOnce(&str) -> Result<T, Invalid>> serde::de::Visitor<'_> for Parse<F> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
 /// Declares a shared, immutable text with a check at its only entrance.
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $check:expr) => {
@@ -67,8 +82,7 @@ macro_rules! text_type {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-                Self::new(&text).map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(Parse(Self::new))
             }
         }
     };
@@ -237,8 +251,7 @@ impl Serialize for ContentHash {
 
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Parse(|text: &str| text.parse()))
     }
 }
 

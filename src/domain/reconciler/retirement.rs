@@ -42,6 +42,11 @@ impl Retirement {
         }
     }
 
+    /// Whether an entry whose file is there may have to leave, or to be taken back.
+    pub(super) fn is_uneasy(&self) -> bool {
+        !self.leaving.is_empty() || self.folder != Folder::Usual
+    }
+
     pub(super) fn is_halted(&self) -> bool {
         self.halted.is_some()
     }

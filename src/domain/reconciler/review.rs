@@ -184,7 +184,9 @@ impl Reconciler {
             self.edit(key, entry, Visible::Soon, turn.now, |record| record.retired_at = None);
             turn.events.push(Event::Unretired { key: key.clone() });
         }
-        self.note_leaving(key, entry, turn.now);
+        if missing || entry.rule.is_none() || self.retirement.is_uneasy() {
+            self.note_leaving(key, entry, turn.now);
+        }
     }
 
     fn forget(&mut self, key: &EntryKey, entry: &Entry) {
@@ -254,8 +256,18 @@ impl Reconciler {
             }
             entry.place = Some((lane, at));
         }
-        if let Some(next) = moments.into_iter().flatten().filter(|at| *at > steady).min() {
+        let next = moments.into_iter().flatten().filter(|at| *at > steady).min();
+        if let Some(next) = next.filter(|next| *next <= self.horizon()) {
             self.wake(key, entry, next);
+        }
+    }
+
+    /// Moments after it are not worth remembering: a single pass is over by then.
+    fn horizon(&self) -> Timestamp {
+        match self.mode {
+            Mode::Daemon => Timestamp::MAX,
+            Mode::Once { patience, .. } => self.started + patience.saturating_mul(4),
+            Mode::Plan => Timestamp::MIN,
         }
     }
 
@@ -300,7 +312,6 @@ impl Reconciler {
     fn moments(&self, key: &EntryKey, entry: &Entry, verdict: &Verdict, now: Now) -> [Option<Timestamp>; 7] {
         let steady = now.steady;
         let settling = matches!(verdict.block, Some(Block::Settling));
-        let since = self.files.known.get(&key.path).map(|state| state.since);
         let renewal = verdict.renewal.as_ref().map(|(due_at, ..)| {
             let gate = entry.renewal_gate().closed_until.unwrap_or(Timestamp::MIN);
             let gap = self.renewal_allowed_at(key, entry).unwrap_or(Timestamp::MIN);
@@ -313,8 +324,12 @@ impl Reconciler {
             replacement,
             verdict.schedule.map(|schedule| schedule.urgent_at),
             first_end(entry, now),
-            since.filter(|_| settling).map(|since| since + STILL_CHANGING),
-            self.leaves_at(key, entry),
+            settling
+                .then(|| self.files.known.get(&key.path))
+                .flatten()
+                .map(|file| file.since + STILL_CHANGING),
+            // Whatever makes an entry leave also blocks it.
+            verdict.block.as_ref().and_then(|_| self.leaves_at(key, entry)),
             // The other entry may let go of the ID.
             matches!(verdict.block, Some(Block::IdTaken(_))).then(|| steady + ID_TAKEN_RETRY),
         ]
