@@ -59,7 +59,7 @@ impl FolderReader {
         let cache_path = manifest.sync.state_dir.join(HASH_CACHE);
         let options = scan_options(manifest, manifest_files, clock);
         let own = options.own.clone();
-        let mut scanner = Scanner::new(options, HashCache::load(&cache_path));
+        let mut scanner = Scanner::new(options, HashCache::default());
         let counters = progress.clone();
         scanner.set_progress(Some(Arc::new(move |progress| {
             counters.files.store(progress.files, Ordering::Relaxed);
@@ -74,6 +74,7 @@ impl FolderReader {
         let (finished, done) = mpsc::channel();
         let mut desk = Desk { scanner, cache_path, inbox };
         let work = move || {
+            desk.scanner.remember(HashCache::load(&desk.cache_path));
             while let Ok(order) = waiting.recv() {
                 desk.perform(order);
             }

@@ -39,6 +39,22 @@ pub(super) struct FileState {
     generation: u32,
 }
 
+impl FileState {
+    /// Takes what a look showed; whether that is news.
+    fn see(&mut self, observation: Observation, generation: u32, steady: Timestamp) -> bool {
+        self.generation = generation;
+        if self.observation.as_ref() == Some(&observation) {
+            return false;
+        }
+        let condition = self.observation.as_ref().map(std::mem::discriminant);
+        if condition != Some(std::mem::discriminant(&observation)) {
+            self.since = steady;
+        }
+        self.observation = Some(observation);
+        true
+    }
+}
+
 impl Files {
     pub(super) fn new(steady: Timestamp) -> Self {
         Self {
@@ -260,20 +276,16 @@ impl Reconciler {
         {
             self.files.look_at(path.clone(), look_again_at.max(steady), Hint::Complete);
         }
-        if !self.files.known.contains_key(path) {
-            self.select(path, steady);
-        }
-        let Some(state) = self.files.known.get_mut(path) else { return };
-        state.generation = self.files.generation;
-        if state.observation.as_ref() == Some(&observation) {
-            return;
-        }
-        let condition = state.observation.as_ref().map(std::mem::discriminant);
-        if condition != Some(std::mem::discriminant(&observation)) {
-            state.since = steady;
-        }
-        state.observation = Some(observation);
-        if !self.all_dirty {
+        let generation = self.files.generation;
+        let changed = match self.files.known.get_mut(path) {
+            Some(state) => state.see(observation, generation, steady),
+            None => {
+                self.select(path, steady);
+                let state = self.files.known.get_mut(path);
+                state.is_some_and(|state| state.see(observation, generation, steady))
+            }
+        };
+        if changed && !self.all_dirty {
             self.dirty.extend(self.entries_of(path));
         }
     }

@@ -16,7 +16,7 @@ mod uploading;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,8 +133,8 @@ pub struct Reconciler {
     manifest: Arc<Manifest>,
     accounts: BTreeMap<ProviderName, Account>,
     entries: BTreeMap<EntryKey, Entry>,
-    /// Who may use an ID at a provider, by a digest of both.
-    claims: BTreeMap<u64, EntryKey>,
+    /// Who may use an ID at a provider, by a digest of both. Only ever asked for one, so order is no matter.
+    claims: HashMap<u64, EntryKey>,
     files: Files,
     /// When entries are to be looked at again, on the steady clock.
     agenda: BTreeSet<(Timestamp, EntryKey)>,
@@ -169,7 +169,7 @@ impl Reconciler {
             seed,
             accounts: BTreeMap::new(),
             entries: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            claims: HashMap::new(),
             files: Files::new(now.steady),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -308,7 +308,9 @@ impl Reconciler {
     pub fn needed_copies(&self) -> BTreeSet<super::asset::ContentHash> {
         let recorded = self.entries.values().filter_map(|entry| entry.record.as_ref()?.current.as_ref());
         let sending = self.entries.iter().filter(|(_, entry)| entry.in_flight);
-        let sent = sending.filter_map(|(key, entry)| self.want_unclaimed(key, entry).ok());
+        let sent = sending.filter_map(|(key, entry)| {
+            self.want_unclaimed(key, entry, self.files.observation(&key.path)).ok()
+        });
         recorded.map(|handle| handle.hash).chain(sent.map(|wanted| wanted.hash)).collect()
     }
 }

@@ -153,9 +153,8 @@ impl Reconciler {
             self.recording.publish_at = None;
             self.recording.publishing = true;
             self.recording.in_publication.append(&mut self.recording.held_back);
-            if !in_order {
-                self.recording.unsaved.clear();
-            }
+            // The snapshot holds what the journal does not have yet.
+            self.recording.unsaved.clear();
             turn.effects.push(Effect::Publish(Box::new(self.snapshot())));
         }
     }

@@ -123,7 +123,8 @@ impl Reconciler {
 
     fn plan_item(&mut self, key: &EntryKey, now: Now) -> Option<PlanItem> {
         let mut entry = self.detach(key)?;
-        let wanted = self.want(key, &mut entry);
+        let seen = self.files.observation(&key.path).cloned();
+        let wanted = self.want(key, &mut entry, seen.as_ref());
         let item = self.plan_entry(key.clone(), &entry, wanted, now);
         self.attach(key, entry);
         item

@@ -20,14 +20,15 @@ impl Reconciler {
         let Some(mut entry) = self.detach(key) else { return };
         self.unplace(key, &mut entry);
         self.let_the_dead_go(key, &mut entry, turn);
-        self.note_absence(key, &mut entry, turn);
+        let seen = self.files.observation(&key.path).cloned();
+        self.note_absence(key, &mut entry, seen.as_ref(), turn);
         if entry.rule.is_none() && entry.record.is_none() && !entry.in_flight {
             return self.forget(key, &entry);
         }
         if entry.in_flight {
             self.watch_over_upload(key, &mut entry, turn);
         } else {
-            self.decide(key, &mut entry, turn);
+            self.decide(key, &mut entry, seen.as_ref(), turn);
         }
         self.attach(key, entry);
     }
@@ -43,12 +44,12 @@ impl Reconciler {
         }
     }
 
-    fn decide(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
+    fn decide(&mut self, key: &EntryKey, entry: &mut Entry, seen: Option<&Observation>, turn: &mut Turn) {
         let end = first_end(entry, turn.now);
         if entry.is_retired() {
             return self.wake(key, entry, end.unwrap_or(turn.now.steady));
         }
-        let wanted = self.want(key, entry);
+        let wanted = self.want(key, entry, seen);
         match self.judge(key, entry, wanted, turn.now) {
             Some(verdict) => {
                 entry.standing = standing(entry, &verdict);
@@ -85,8 +86,13 @@ impl Reconciler {
     }
 
     /// What should exist for an entry. Claims its ID.
-    pub(super) fn want(&mut self, key: &EntryKey, entry: &mut Entry) -> Result<Wanted, Block> {
-        let wanted = self.want_unclaimed(key, entry);
+    pub(super) fn want(
+        &mut self,
+        key: &EntryKey,
+        entry: &mut Entry,
+        seen: Option<&Observation>,
+    ) -> Result<Wanted, Block> {
+        let wanted = self.want_unclaimed(key, entry, seen);
         let claim = wanted.as_ref().ok().and_then(|wanted| Some(claim_of(key, wanted.id.as_ref()?)));
         if entry.claim != claim
             && let Some(old) = std::mem::replace(&mut entry.claim, claim)
@@ -103,11 +109,15 @@ impl Reconciler {
         if self.shares_content(&holder, &wanted) { Ok(wanted) } else { Err(Block::IdTaken(holder.path)) }
     }
 
-    pub(super) fn want_unclaimed(&self, key: &EntryKey, entry: &Entry) -> Result<Wanted, Block> {
+    pub(super) fn want_unclaimed(
+        &self,
+        key: &EntryKey,
+        entry: &Entry,
+        seen: Option<&Observation>,
+    ) -> Result<Wanted, Block> {
         let rule = entry.rule.ok_or(Block::Leaving)?;
         let account = self.accounts.get(&key.provider).ok_or(Block::Leaving)?;
-        let observation = self.files.observation(&key.path);
-        plan::want(&self.manifest, rule as usize, key, account.config.kind, observation)
+        plan::want(&self.manifest, rule as usize, key, account.config.kind, seen)
     }
 
     pub(super) fn release(&mut self, claim: u64, key: &EntryKey) {
@@ -156,13 +166,17 @@ impl Reconciler {
 
     /// Keeps in the record since when a file has been missing, so that the delay outlives a restart; takes a
     /// retirement back when its file returns; and drops what is left of an entry that nothing wants.
-    fn note_absence(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
-        let file = self.files.known.get(&key.path);
-        let missing = file.is_some_and(|file| matches!(file.observation, Some(Observation::Missing)));
+    fn note_absence(
+        &mut self,
+        key: &EntryKey,
+        entry: &mut Entry,
+        seen: Option<&Observation>,
+        turn: &mut Turn,
+    ) {
+        let missing = seen == Some(&Observation::Missing);
         let recorded = entry.record.as_ref().is_some_and(|record| record.current.is_some());
         // A glob passes over empty files; one that was published before it became empty is kept alive.
-        let empty = Some(Observation::Refused(Refusal::Empty));
-        let nothing = missing || (!recorded && file.is_some_and(|file| file.observation == empty));
+        let nothing = missing || (!recorded && seen == Some(&Observation::Refused(Refusal::Empty)));
         let literal = nothing && self.is_literal(entry);
         let wanted = entry.rule.is_some() && (!nothing || literal);
         if !wanted && !recorded {

@@ -92,7 +92,8 @@ impl Reconciler {
     fn start(&mut self, key: &EntryKey, turn: &mut Turn) {
         let Some(mut entry) = self.detach(key) else { return };
         entry.place = None;
-        let wanted = self.want(key, &mut entry);
+        let seen = self.files.observation(&key.path).cloned();
+        let wanted = self.want(key, &mut entry, seen.as_ref());
         let verdict = self.judge(key, &entry, wanted, turn.now);
         let chosen = verdict.as_ref().and_then(|verdict| self.choose(key, &entry, verdict, turn.now.steady));
         let Some((reason, wanted)) = chosen.map(|(reason, wanted)| (reason, wanted.clone())) else {

@@ -136,6 +136,11 @@ impl Scanner {
         }
     }
 
+    /// Takes what was known about files when they were looked at last.
+    pub fn remember(&mut self, cache: HashCache) {
+        self.cache = cache;
+    }
+
     /// Takes what a new manifest says. What is known about files stays known.
     pub fn reload(&mut self, select: Select, literals: Arc<[RelPath]>, settle: Duration) {
         self.interest.replace(select, literals);
