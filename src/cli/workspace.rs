@@ -193,17 +193,22 @@ impl Workspace {
     pub(super) fn looked_at(&self) -> Result<(Reconciler, Now), Exit> {
         let clock = Arc::new(SystemClock::new());
         let now = clock.now();
-        // The disk is looked at while the state is read: neither needs the other.
-        let (scan, state) = std::thread::scope(|scope| {
+        // The disk is looked at while the state is read and thought over: neither needs the other.
+        let (scan, engine) = std::thread::scope(|scope| {
             let look = scope.spawn(|| {
                 let cache = HashCache::load(&self.manifest.sync.state_dir.join(HASH_CACHE));
                 let mut scanner =
                     Scanner::new(scan_options(&self.manifest, &self.manifest_files(), clock), cache);
                 scanner.scan(&ScanRequest::Everything)
             });
-            let state = self.recorded();
-            (look.join(), state)
+            let engine = self.recorded().map(|state| {
+                let (mut engine, inputs) = self.engine(state.unwrap_or_else(nothing_recorded), now);
+                drop(engine.step(now, inputs));
+                engine
+            });
+            (look.join(), engine)
         });
+        let mut engine = engine?;
         let Ok(scan) = scan else {
             fail("looking at the folder failed");
             return Err(Exit::Unexpected);
@@ -211,9 +216,7 @@ impl Workspace {
         for warning in &scan.warnings {
             warn(&warning.to_string());
         }
-        let fresh = || State { lineage: "".into(), serial: 0, root: None, records: BTreeMap::new() };
-        let (mut engine, mut inputs) = self.engine(state?.unwrap_or_else(fresh), now);
-        inputs.push(Input::Scanned(scan.report));
+        let inputs = vec![Input::Scanned(scan.report)];
         for event in engine.step(now, inputs).events {
             self.warn_of(&event);
         }
@@ -238,4 +241,8 @@ impl Workspace {
         let config = self.texts.config.as_ref().map(|text| text.path.clone());
         std::iter::once(self.texts.manifest.path.clone()).chain(config).collect()
     }
+}
+
+fn nothing_recorded() -> State {
+    State { lineage: "".into(), serial: 0, root: None, records: BTreeMap::new() }
 }

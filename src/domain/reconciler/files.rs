@@ -69,12 +69,20 @@ impl Files {
         }
     }
 
-    /// Notes which recorded files should be there, or have been missing since a moment of the wall clock.
+    /// Presumes that recorded files are as they were, or have been missing as long as they had been, until a look
+    /// shows otherwise. Bytes are compared with their hash before they are sent, so a wrong guess sends nothing;
+    /// and most guesses are right, so that most entries need no second decision after the first look.
     pub(super) fn remember(&mut self, records: &BTreeMap<EntryKey, Arc<Record>>, now: Now) {
         let state = |(key, record): (&EntryKey, &Arc<Record>)| {
-            let missing = record.missing_since;
-            let observation = missing.map(|_| Observation::Missing);
-            let since = missing.map_or(now.steady, |since| on_steady_clock(since, now).min(now.steady));
+            let since = record.missing_since.map(|since| on_steady_clock(since, now).min(now.steady));
+            let observation = match (&record.current, &record.trouble, since) {
+                (_, _, Some(_)) => Some(Observation::Missing),
+                (Some(handle), None, None) => {
+                    Some(Observation::Present { hash: handle.hash, size: handle.size })
+                }
+                _ => None,
+            };
+            let since = since.unwrap_or(now.steady);
             (key.path.clone(), FileState { observation, since, generation: 0 })
         };
         self.known = records.iter().map(state).collect();
@@ -156,7 +164,7 @@ impl Reconciler {
         for path in &incomplete {
             self.select(path, now.steady);
         }
-        self.all_dirty |= self.mode == Mode::Daemon || self.files.walked;
+        self.all_dirty = true;
     }
 
     /// Makes a file the entries that the manifest wants it to be.
@@ -194,8 +202,6 @@ impl Reconciler {
     pub(super) fn take_report(&mut self, report: ScanReport, turn: &mut Turn) {
         self.files.scanning = false;
         let whole = report.coverage == Coverage::Everything;
-        // After the first look at everything there is not one entry that it told nothing about.
-        self.all_dirty |= whole && !self.files.walked;
         self.files.walked |= whole;
         match report.root {
             RootHealth::Missing => {
