@@ -370,12 +370,17 @@ impl Daemon {
         }
         self.saver.close().await;
         self.folder.close();
+        let mut saved = Vec::new();
         while let Ok(message) = self.inbox.try_recv() {
-            if let Message::Warnings(texts) = message {
-                self.warn(&texts);
+            match message {
+                Message::Warnings(texts) => self.warn(&texts),
+                Message::Input(input @ (Input::Recorded(_) | Input::Published { .. })) => saved.push(input),
+                _ => {}
             }
         }
-        for event in &events {
+        // Whether the last snapshot could be saved decides how this ends. Nothing is done about it any more.
+        let last = self.engine.step(now, saved);
+        for event in events.iter().chain(&last.events) {
             self.observer.event(event);
         }
         let summary = self.engine.summary();

@@ -4,3 +4,5 @@
 mod exits;
 mod happy;
 mod stage;
+mod state;
+mod trouble;

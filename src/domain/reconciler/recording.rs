@@ -73,6 +73,11 @@ impl Recording {
         self.publish_at = Some(self.publish_at.map_or(at, |present| present.min(at)));
     }
 
+    /// How often saving has failed in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.broken.map_or(0, |gate| gate.attempts)
+    }
+
     pub(super) fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
@@ -147,7 +152,7 @@ impl Reconciler {
             self.recording.journalling = true;
             turn.effects.push(Effect::Record(changes));
         }
-        let hurry = self.is_idle_pass(steady) && self.recording.publish_at.is_some();
+        let hurry = in_order && self.is_idle_pass(steady) && self.recording.publish_at.is_some();
         let due = self.recording.next_save().is_some_and(|at| at <= steady);
         if (due || hurry) && !self.recording.publishing {
             self.recording.publish_at = None;

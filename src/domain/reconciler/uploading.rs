@@ -363,10 +363,11 @@ impl Reconciler {
         })
     }
 
-    /// Whether a single pass is over: nothing to do, everything saved.
+    /// Whether a single pass is over: nothing to do, everything saved or saving given up.
     #[must_use]
     pub fn is_finished(&self, now: Now) -> bool {
-        self.is_idle_pass(now.steady) && self.recording.is_done()
+        let gave_up = matches!(self.mode, Mode::Once { tries, .. } if self.recording.failures() >= tries);
+        self.is_idle_pass(now.steady) && (self.recording.is_done() || gave_up)
     }
 
     /// Whether nothing is under way any more after [`super::Input::Stop`].
