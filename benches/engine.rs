@@ -40,7 +40,8 @@ fn plan(bencher: Bencher<'_, '_>, entries: usize) {
     bencher.with_inputs(|| state.clone()).bench_local_values(|state| {
         let mut engine = Reconciler::new(Mode::Plan, Arc::new(read_manifest()), state, 0, now);
         let _ = engine.step(now, vec![Input::Scanned(report(entries))]);
-        engine.plan(now).len()
+        let plan = engine.plan(now, false);
+        plan.items.len() + plan.kept
     });
 }
 

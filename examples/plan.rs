@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let step = engine.step(now, vec![Input::Scanned(report)]);
     assert!(step.events.is_empty(), "nothing happened to anything yet");
 
-    for item in engine.plan(now) {
+    for item in engine.plan(now, true).items {
         let ends = item.deadline.map_or_else(String::new, |at| {
             format!(", its URL ends in {}", format_duration(at.saturating_since(now.wall)))
         });

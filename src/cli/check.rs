@@ -1,7 +1,5 @@
 //! `mediakeep check`: everything that can be known to be wrong without asking a provider.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::args::{Check, Global};
@@ -57,14 +55,9 @@ fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
     }
     let (mut engine, now) = workspace.looked_at()?;
     findings.extend(engine.capacity().into_iter().filter(Capacity::is_exceeded).map(Finding::capacity));
-    let mut counts: BTreeMap<ProviderName, usize> = BTreeMap::new();
-    for item in engine.plan(now) {
-        *counts.entry(item.key.provider.clone()).or_default() += 1;
-        if item.action == Action::Blocked {
-            findings.push(Finding::blocked(item));
-        }
-    }
-    for (provider, entries) in counts {
+    let blocked = engine.plan(now, false).items.into_iter().filter(|item| item.action == Action::Blocked);
+    findings.extend(blocked.map(Finding::blocked));
+    for Capacity { provider, entries, .. } in engine.capacity() {
         tell(&format!("{} at {provider}", count(entries, "entry", "entries")));
     }
     Ok(findings)

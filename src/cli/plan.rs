@@ -9,14 +9,14 @@ use super::table::{bytes, count, render, shown, table};
 use super::voice::{print, print_json, tell};
 use super::workspace::Workspace;
 use crate::domain::asset::EntryKey;
-use crate::domain::plan::{Action, PlanItem};
+use crate::domain::plan::{self as reconciled, Action, PlanItem};
 use crate::domain::time::{Now, format_duration};
 
 pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     let workspace = Workspace::open(global)?;
     let (mut engine, now) = workspace.looked_at()?;
-    let items = engine.plan(now);
-    let due = items.iter().any(|item| item.action.is_due());
+    let plan = engine.plan(now, options.all);
+    let due = plan.items.iter().any(|item| item.action.is_due());
     let halted = engine.is_halted();
     let printed = if options.json {
         let records: BTreeMap<EntryKey, _> =
@@ -27,12 +27,13 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
             entry.plan = Some(Planned::from(item));
             entry
         };
-        let shown =
-            items.into_iter().filter(|item| options.all || item.action != Action::Keep).map(entry).collect();
-        print_json(&Listing { format: 1, entries: shown })
+        let shown = plan.items.into_iter().filter(|item| options.all || item.action != Action::Keep);
+        print_json(&Listing { format: 1, entries: shown.map(entry).collect() })
     } else {
-        show(&items, now, options.all)
+        show(&plan, now, options.all)
     };
+    // The process is about to end: taking a hundred thousand records apart first would be in vain.
+    std::mem::forget(engine);
     Ok(match printed {
         Exit::Done if options.exit_code && due => Exit::Due,
         Exit::Done if halted => Exit::Halted,
@@ -40,10 +41,10 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     })
 }
 
-fn show(items: &[PlanItem], now: Now, all: bool) -> Exit {
+fn show(plan: &reconciled::Plan, now: Now, all: bool) -> Exit {
     let mut rows = table(&["ACTION", "FILE", "PROVIDER", "BYTES", "URL ENDS", "WHY"]);
     let mut any = false;
-    for item in items.iter().filter(|item| all || item.action != Action::Keep) {
+    for item in plan.items.iter().filter(|item| all || item.action != Action::Keep) {
         any = true;
         let ends = item.deadline.map_or_else(
             || "-".to_owned(),
@@ -60,12 +61,16 @@ fn show(items: &[PlanItem], now: Now, all: bool) -> Exit {
         ]);
     }
     let printed = if any { print(&render(&rows)) } else { Exit::Done };
-    tell(&summary(items));
+    tell(&summary(plan));
     printed
 }
 
-fn summary(items: &[PlanItem]) -> String {
+fn summary(plan: &reconciled::Plan) -> String {
+    let reconciled::Plan { items, kept } = plan;
     let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
+    if *kept > 0 {
+        counts.insert(Action::Keep, *kept);
+    }
     for item in items {
         *counts.entry(item.action).or_default() += 1;
     }
@@ -73,10 +78,10 @@ fn summary(items: &[PlanItem]) -> String {
     let sent: u64 = items.iter().map(|item| item.bytes).sum();
     let parts: Vec<String> =
         counts.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();
-    if items.is_empty() {
+    let entries = items.len() + kept;
+    if entries == 0 {
         return "no entries: the manifest names no file and its globs match none".to_owned();
     }
-    let (entries, requests) =
-        (count(items.len(), "entry", "entries"), count(requests, "request", "requests"));
+    let (entries, requests) = (count(entries, "entry", "entries"), count(requests, "request", "requests"));
     format!("{entries}: {}; {requests}, {}", parts.join(", "), bytes(sent))
 }

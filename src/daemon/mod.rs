@@ -359,28 +359,42 @@ impl Daemon {
         }
     }
 
+    /// What has come in since the last turn.
+    fn leftovers(&mut self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Warnings(texts) => self.warn(&texts),
+                Message::Input(
+                    input @ (Input::Uploaded(_) | Input::Recorded(_) | Input::Published { .. }),
+                ) => {
+                    inputs.push(input);
+                }
+                Message::Input(_) | Message::Scanned { .. } => {}
+            }
+        }
+        inputs
+    }
+
     async fn finish(mut self) -> Summary {
         if self.uploaded && matches!(self.mode, Mode::Once { .. }) {
             self.uploader.sweep(self.engine.needed_copies());
         }
         self.uploader.abandon().await;
-        let (state, events) = self.engine.last_words();
+        // What was confirmed in the last moments is recorded as well; nothing new begins.
+        let late = std::iter::once(Input::Stop).chain(self.leftovers()).collect();
+        let mut events = self.engine.step(self.clock.now(), late).events;
+        let (state, held) = self.engine.last_words();
+        events.extend(held);
         if let Some(state) = state {
             self.saver.publish(Box::new(state));
         }
         self.saver.close().await;
         self.folder.close();
-        let mut saved = Vec::new();
-        while let Ok(message) = self.inbox.try_recv() {
-            match message {
-                Message::Warnings(texts) => self.warn(&texts),
-                Message::Input(input @ (Input::Recorded(_) | Input::Published { .. })) => saved.push(input),
-                _ => {}
-            }
-        }
         // Whether the last snapshot could be saved decides how this ends. Nothing is done about it any more.
-        let last = self.engine.step(now, saved);
-        for event in events.iter().chain(&last.events) {
+        let saved = self.leftovers();
+        events.extend(self.engine.step(self.clock.now(), saved).events);
+        for event in &events {
             self.observer.event(event);
         }
         let summary = self.engine.summary();

@@ -272,6 +272,15 @@ pub fn want(
 
 static DEFAULT_ID: LazyLock<IdTemplate> = LazyLock::new(IdTemplate::default_for_client_named);
 
+/// What would be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// A line for each entry that something is to be said about.
+    pub items: Vec<PlanItem>,
+    /// How many others need nothing.
+    pub kept: usize,
+}
+
 /// One line of a plan for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanItem {

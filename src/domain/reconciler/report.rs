@@ -10,7 +10,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::guard::Halt;
 use crate::domain::lease::Schedule;
 use crate::domain::observation::Observation;
-use crate::domain::plan::{Action, Block, PlanItem, Verdict, Wanted};
+use crate::domain::plan::{Action, Block, Plan, PlanItem, Verdict, Wanted};
 use crate::domain::state::Record;
 use crate::domain::time::{Now, format_duration};
 
@@ -113,12 +113,22 @@ impl Reconciler {
         self.entries.iter().map(|(key, entry)| (key, entry.record.as_deref()))
     }
 
-    /// What would be done about each entry, in order.
+    /// What would be done about each entry, in order. Those that need nothing are only counted, unless `all` are
+    /// asked for.
     #[must_use]
-    pub fn plan(&mut self, now: Now) -> Vec<PlanItem> {
+    pub fn plan(&mut self, now: Now, all: bool) -> Plan {
         debug_assert_eq!(self.mode, Mode::Plan, "a running engine acts instead");
-        let keys: Vec<EntryKey> = self.entries.keys().cloned().collect();
-        keys.iter().filter_map(|key| self.plan_item(key, now)).collect()
+        let needs_nothing = |key: &EntryKey, entry: &Entry| {
+            entry.standing == Standing::Alive
+                && entry.place.is_none()
+                && !entry.is_retired()
+                && !self.retirement.leaving.contains(key)
+        };
+        let entries = self.entries.len();
+        let shown = self.entries.iter().filter(|(key, entry)| all || !needs_nothing(key, entry));
+        let keys: Vec<EntryKey> = shown.map(|(key, _)| key.clone()).collect();
+        let items: Vec<PlanItem> = keys.iter().filter_map(|key| self.plan_item(key, now)).collect();
+        Plan { kept: entries - keys.len(), items }
     }
 
     fn plan_item(&mut self, key: &EntryKey, now: Now) -> Option<PlanItem> {
