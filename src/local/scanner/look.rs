@@ -202,12 +202,12 @@ impl Look<'_> {
             }
             (Verdict::Quiet, true) => Observation::Settling { look_again_at: now.steady + LOOK_AGAIN },
             (Verdict::Quiet, false) if stamp.size == 0 => Observation::Refused(Refusal::Empty),
-            (Verdict::Quiet, false) => self.read(source, &stamp, findings),
+            (Verdict::Quiet, false) => self.read(source, &stamp, hint, findings),
         }
     }
 
-    fn read(&self, source: Source<'_>, stamp: &Stamp, findings: &mut Findings) -> Observation {
-        let read_at = self.start_reading(stamp);
+    fn read(&self, source: Source<'_>, stamp: &Stamp, hint: Hint, findings: &mut Findings) -> Observation {
+        let read_at = self.start_reading(stamp, hint);
         match read_stable(source, stamp, &mut findings.buffer, |_| {}) {
             Ok(bytes) => {
                 let content = Content { hash: ContentHash::of(bytes), lfs_pointer: is_lfs_pointer(bytes) };
@@ -223,11 +223,12 @@ impl Look<'_> {
     }
 
     /// The moment of reading. Without a settle time, a file may have been written in this very tick of the kernel's
-    /// clock, and a second write in it would leave the same times behind: then the tick is waited for first.
-    fn start_reading(&self, stamp: &Stamp) -> Timestamp {
+    /// clock, and a second write in it would leave the same times behind: then the tick is waited for first. A file
+    /// that is known to be complete needs no such wait: whoever writes it again closes it again, which is heard of.
+    fn start_reading(&self, stamp: &Stamp, hint: Hint) -> Timestamp {
         let now = self.clock.now().wall;
         let tick = stamp.granularity();
-        if tick <= TICK_MAX && stamp.is_racy(now) && stamp.newest() <= now {
+        if hint == Hint::Touched && tick <= TICK_MAX && stamp.is_racy(now) && stamp.newest() <= now {
             std::thread::sleep(tick + Duration::from_millis(1));
             return self.clock.now().wall;
         }
