@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Global, LogFormat};
@@ -13,7 +13,7 @@ use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
 use super::voice::{self, fail, fail_with_help, print_json, tell};
 use super::workspace::{Texts, Workspace};
-use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded};
+use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Mode, Summary};
@@ -125,37 +125,39 @@ pub(super) fn start(
     mode: Mode,
     observer: Box<dyn Observer>,
 ) -> Result<Summary, Exit> {
-    let state_dir = workspace.manifest.sync.state_dir.clone();
-    let store = FolderStore::open(&state_dir).map_err(|error| {
-        fail(&chain(&error));
-        match error {
-            OpenError::Locked { .. } => Exit::Locked,
-            OpenError::Io { .. } => Exit::Unexpected,
-        }
-    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {
         fail(&format!("cannot start the runtime: {error}"));
         Exit::Unexpected
     })?;
-    let watched = workspace.manifest_files();
-    let shared = Arc::new(Mutex::new(workspace.texts.clone()));
-    let (reload, remember) = (reloader(global, shared.clone()), rememberer(state_dir, shared));
     let summary = runtime.block_on(async move {
+        // First of all: a reload that nobody listens for ends the process.
         let signals = signals::listen().map_err(|error| {
             fail(&format!("cannot listen for signals: {error}"));
             Exit::Unexpected
         })?;
+        let state_dir = workspace.manifest.sync.state_dir.clone();
+        let store = FolderStore::open(&state_dir).map_err(|error| {
+            fail(&chain(&error));
+            match error {
+                OpenError::Locked { .. } => Exit::Locked,
+                OpenError::Io { .. } => Exit::Unexpected,
+            }
+        })?;
+        if mode == Mode::Daemon {
+            let root = &workspace.manifest.sync.root;
+            tracing::info!(?root, state = ?state_dir, pid = std::process::id(), "started");
+        }
         let parts = Parts {
             mode,
-            manifest: workspace.manifest,
             last_good: remembered,
             store: Box::new(store),
             clock: Arc::new(SystemClock::new()),
             lookups: Arc::new(ProcessEnvironment),
-            reload,
-            remember,
-            manifest_files: watched,
+            reload: reloader(global, &state_dir, workspace.texts.clone()),
+            remember: rememberer(&state_dir, &workspace.texts),
+            manifest_files: workspace.manifest_files(),
+            manifest: workspace.manifest,
             signals,
             observer,
         };
@@ -170,23 +172,18 @@ pub(super) fn start(
     summary
 }
 
-type Shared = Arc<Mutex<Texts>>;
-
-fn reloader(global: &Global, good: Shared) -> Reload {
-    let global = global.clone();
-    let mut seen = good.lock().ok().map(|texts| texts.clone());
+fn reloader(global: &Global, state_dir: &Path, mut seen: Texts) -> Reload {
+    let (global, state_dir) = (global.clone(), state_dir.to_owned());
     Box::new(move || {
         let Ok(texts) = Texts::read(&global) else { return broken() };
-        if seen.as_ref() == Some(&texts) {
+        if seen == texts {
             return Reloaded::Unchanged;
         }
-        seen = Some(texts.clone());
+        seen = texts.clone();
         let Ok(workspace) = Workspace::parse(texts) else { return broken() };
         tracing::info!("manifest read again");
-        if let Ok(mut texts) = good.lock() {
-            *texts = workspace.texts;
-        }
-        Reloaded::Changed(workspace.manifest)
+        let remember = rememberer(&state_dir, &workspace.texts);
+        Reloaded::Changed(workspace.manifest, remember)
     })
 }
 
@@ -195,13 +192,9 @@ fn broken() -> Reloaded {
     Reloaded::Broken
 }
 
-fn rememberer(state_dir: PathBuf, shared: Shared) -> Box<dyn FnMut() + Send> {
-    Box::new(move || {
-        let Ok(texts) = shared.lock() else { return };
-        if let Err(error) = last_good::save(&state_dir, &texts.to_remember()) {
-            tracing::warn!("cannot remember the manifest that works: {error}");
-        }
-    })
+fn rememberer(state_dir: &Path, texts: &Texts) -> Remember {
+    let (state_dir, good) = (state_dir.to_owned(), texts.to_remember());
+    Arc::new(move || last_good::save(&state_dir, &good).map(drop).map_err(|error| error.to_string()))
 }
 
 /// The present manifest, or the last one that worked; and that one too where it differs, so that what the present

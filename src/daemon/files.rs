@@ -1,6 +1,7 @@
 //! Looks at the folder on a thread of its own, and listens to the watcher. The loop never waits for a disk: a
 //! network mount can be dead.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -8,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Inbox, Message, ScanProgress};
+use super::{Inbox, Message, ScanProgress, guarded};
 use crate::domain::manifest::Manifest;
-use crate::domain::observation::ScanRequest;
+use crate::domain::observation::{Coverage, RootHealth, ScanReport, ScanRequest};
 use crate::domain::reconciler::{Input, Mode};
 use crate::local::clock::Clock;
 use crate::local::hash_cache::HashCache;
-use crate::local::scanner::{Folder, ScanOptions, Scanner, Select};
+use crate::local::scanner::{Folder, Scan, ScanOptions, Scanner, Select};
 use crate::local::watcher::{self, Changes, WatchOptions, Watcher};
 
 pub(super) struct FolderReader {
@@ -72,7 +73,7 @@ impl FolderReader {
         });
         let (orders, waiting) = mpsc::channel();
         let (finished, done) = mpsc::channel();
-        let mut desk = Desk { scanner, cache_path, inbox };
+        let mut desk = Desk { scanner, cache_path, inbox, told: BTreeSet::new() };
         let work = move || {
             desk.scanner.remember(HashCache::load(&desk.cache_path));
             while let Ok(order) = waiting.recv() {
@@ -185,6 +186,8 @@ struct Desk {
     scanner: Scanner,
     cache_path: PathBuf,
     inbox: Inbox,
+    /// Warnings that were told and still hold, as far as the last looks showed.
+    told: BTreeSet<String>,
 }
 
 impl Desk {
@@ -192,12 +195,10 @@ impl Desk {
         match order {
             Order::Follow(select, literals, settle) => self.scanner.reload(select, literals, settle),
             Order::Scan(request) => {
-                let scan = self.scanner.scan(&request);
-                if !scan.warnings.is_empty() {
-                    let warnings = scan.warnings.iter().map(ToString::to_string).collect();
-                    drop(self.inbox.send(Message::Warnings(warnings)));
-                }
+                let scan = guarded(|| Ok(self.scanner.scan(&request)));
+                let scan = scan.unwrap_or_else(|defect| failed(&request, defect));
                 let whole = request == ScanRequest::Everything;
+                self.warn(&scan, whole);
                 drop(self.inbox.send(Message::Scanned { folders: scan.folders, whole }));
                 drop(self.inbox.send(Message::Input(Input::Scanned(scan.report))));
                 // Writing the cache costs as much as there are files, so not after every look.
@@ -208,11 +209,36 @@ impl Desk {
         }
     }
 
+    /// Tells what is new: the same trouble shows in every look.
+    fn warn(&mut self, scan: &Scan, whole: bool) {
+        let texts: BTreeSet<String> = scan.warnings.iter().map(ToString::to_string).collect();
+        let news: Vec<String> = texts.difference(&self.told).cloned().collect();
+        if whole {
+            self.told = texts;
+        } else {
+            self.told.extend(texts);
+        }
+        if !news.is_empty() {
+            drop(self.inbox.send(Message::Warnings(news)));
+        }
+    }
+
     fn save_cache(&mut self) {
         if let Err(error) = self.scanner.save_cache(&self.cache_path) {
             drop(self.inbox.send(Message::Warnings(vec![format!("cannot save the hash cache: {error}")])));
         }
     }
+}
+
+/// The answer where looking itself failed: nothing that it may have found counts.
+fn failed(request: &ScanRequest, reason: String) -> Scan {
+    let coverage = match request {
+        ScanRequest::Everything => Coverage::Everything,
+        ScanRequest::Paths(paths) => Coverage::Paths(paths.iter().map(|(path, _)| path.clone()).collect()),
+    };
+    let root = RootHealth::Unreadable { reason };
+    let report = ScanReport { coverage, root, files: Vec::new(), unreadable_folders: Vec::new() };
+    Scan { report, warnings: Vec::new(), folders: None }
 }
 
 /// What a scanner is told by a manifest.

@@ -3,9 +3,14 @@
 //! It owns all state through the engine; helpers on other threads only send messages. It decides nothing.
 
 pub(crate) mod files;
+
+mod exporter;
+mod manifest_reader;
+mod parts;
 mod saver;
 mod uploader;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +19,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use files::FolderReader;
+use manifest_reader::ManifestReader;
+pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
 use saver::Saver;
 use uploader::Uploader;
 
-use crate::domain::asset::ProviderName;
+use crate::domain::asset::{ContentHash, EntryKey, ProviderName};
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Effect, Input, Mode, Reconciler, Summary};
@@ -26,70 +33,9 @@ use crate::local::approval;
 use crate::local::clock::Clock;
 use crate::local::kept::Kept;
 use crate::local::signals::Signal;
-use crate::local::state_store::{Loaded, StateStore, StoreError};
-use crate::provider::credentials::Lookups;
+use crate::local::state_store::{Loaded, StoreError};
+use crate::local::watcher::Changes;
 use crate::provider::http::HttpClient;
-
-/// Everything that the loop is given.
-pub struct Parts {
-    /// How it works through what is due.
-    pub mode: Mode,
-    /// What is wanted.
-    pub manifest: Arc<Manifest>,
-    /// What was wanted when all was well, where that is another manifest: its provider tables stay in force until
-    /// their entries may go.
-    pub last_good: Option<Arc<Manifest>>,
-    /// Where what is known is recorded; nothing has been read from it yet.
-    pub store: Box<dyn StateStore>,
-    /// The clocks.
-    pub clock: Arc<dyn Clock>,
-    /// Where credentials are looked up.
-    pub lookups: Arc<dyn Lookups>,
-    /// Reads the manifest and config again.
-    pub reload: Reload,
-    /// Remembers that the manifest in force is good.
-    pub remember: Box<dyn FnMut() + Send>,
-    /// Files whose change makes the manifest be read again, absolute.
-    pub manifest_files: Vec<PathBuf>,
-    /// Signals, as they come.
-    pub signals: mpsc::UnboundedReceiver<Signal>,
-    /// Who is told.
-    pub observer: Box<dyn Observer>,
-}
-
-/// Reads the manifest and config again.
-pub type Reload = Box<dyn FnMut() -> Reloaded + Send>;
-
-/// What reading them again came to.
-pub enum Reloaded {
-    /// They are good, and others than before.
-    Changed(Arc<Manifest>),
-    /// They are as they were.
-    Unchanged,
-    /// They are broken, which has been told.
-    Broken,
-}
-
-/// Who is told what happens.
-pub trait Observer: Send {
-    /// Something happened.
-    fn event(&mut self, event: &Event);
-    /// Something that is no part of the engine needs attention.
-    fn warning(&mut self, text: &str);
-    /// How much is left to send, and what the scan has done so far.
-    fn progress(&mut self, backlog: usize, scan: ScanProgress);
-}
-
-/// How far a scan is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanProgress {
-    /// Whether one is under way.
-    pub active: bool,
-    /// Files seen so far.
-    pub seen: u64,
-    /// Files read so far.
-    pub hashed: u64,
-}
 
 /// What reaches the loop from other threads.
 enum Message {
@@ -100,6 +46,17 @@ enum Message {
         whole: bool,
     },
     Warnings(Vec<String>),
+    /// The manifest was read again, by this.
+    Reloaded(Reload, Reloaded),
+    /// Whether the manifest in force could be remembered.
+    Remembered(Result<(), String>),
+    /// How the state folder looks.
+    Looked {
+        /// Whether what was published is still there.
+        in_place: bool,
+        /// The digest of what somebody approved.
+        approved: Option<String>,
+    },
 }
 
 type Inbox = mpsc::UnboundedSender<Message>;
@@ -114,19 +71,34 @@ pub struct Daemon {
     saver: Saver,
     uploader: Uploader,
     manifest: Arc<Manifest>,
-    reload: Reload,
-    remember: Box<dyn FnMut() + Send>,
-    /// When a manifest that was touched is read again: editors save in several steps.
-    reload_at: Option<Instant>,
+    /// These stay in force until the end, whatever the manifest says by now.
+    places: (PathBuf, PathBuf),
+    reader: ManifestReader,
+    remember: Remember,
+    remembered: Remembered,
     signals: mpsc::UnboundedReceiver<Signal>,
     observer: Box<dyn Observer>,
     /// Inputs that the loop itself has for the next turn.
     own: Vec<Input>,
     stop_by: Option<Instant>,
-    state_dir: PathBuf,
+    /// Whether the state folder is being looked at, and since when it was last.
+    looking: bool,
+    looked_at: Instant,
+    /// What is being sent, until the engine knows what became of it.
+    sending: BTreeMap<EntryKey, ContentHash>,
+    walked: bool,
     swept_at: Option<Instant>,
     uploaded: bool,
-    remembered: bool,
+}
+
+/// Whether the manifest in force is remembered as a good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remembered {
+    No,
+    /// It could not be written; when to try again.
+    Failed(Instant),
+    UnderWay,
+    Yes,
 }
 
 impl Daemon {
@@ -146,40 +118,47 @@ impl Daemon {
         }
         let now = clock.now();
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-        let first = parts.last_good.clone().unwrap_or_else(|| manifest.clone());
-        let engine = Reconciler::new(mode, first, state, seed, now);
-        let kept = Arc::new(Kept::new(&manifest.sync.state_dir));
+        let last_good = parts.last_good.unwrap_or_else(|| manifest.clone());
+        let engine = Reconciler::new(mode, last_good.clone(), state, seed, now);
+        let state_dir = manifest.sync.state_dir.clone();
+        let kept = Arc::new(Kept::new(&state_dir));
         let http = HttpClient::new();
+        let uploader = Uploader::new(&last_good, kept, http, parts.lookups, clock.clone(), sender.clone());
         let mut this = Self {
             folder,
             saver: Saver::start(store, &manifest, sender.clone()),
-            uploader: Uploader::new(&manifest, kept, http, parts.lookups, clock.clone(), sender),
-            state_dir: manifest.sync.state_dir.clone(),
+            uploader,
+            reader: ManifestReader::new(reload, sender),
+            places: (manifest.sync.root.clone(), state_dir.clone()),
             engine,
             mode,
             clock,
             inbox,
-            manifest: manifest.clone(),
-            reload,
+            manifest: last_good.clone(),
             remember,
-            reload_at: None,
+            remembered: Remembered::No,
             signals,
             observer,
             own: Vec::new(),
             stop_by: None,
+            looking: false,
+            looked_at: Instant::now(),
+            sending: BTreeMap::new(),
+            walked: false,
             swept_at: None,
             uploaded: false,
-            remembered: false,
         };
-        if parts.last_good.is_some() {
-            this.connect_accounts(&manifest.clone());
-            this.own.push(Input::Manifest(manifest));
+        this.connect_accounts();
+        if !Arc::ptr_eq(&last_good, &manifest) {
+            this.take_manifest(manifest);
         }
         if unpublished {
             this.own.push(Input::PublishAgain);
         }
+        if let Ok(Some(approval)) = approval::read(&state_dir) {
+            this.own.push(Input::Approved { digest: approval.digest() });
+        }
         this.export();
-        this.connect_accounts(&this.manifest.clone());
         Ok(this)
     }
 
@@ -192,17 +171,26 @@ impl Daemon {
             for effect in step.effects {
                 self.perform(effect);
             }
-            for event in &step.events {
-                self.uploaded |= matches!(event, Event::Uploaded { .. });
-                self.observer.event(event);
-            }
+            self.tell(&step.events);
             self.observer.progress(self.engine.backlog(), self.folder.progress());
             if self.is_over(now) {
                 return self.finish().await;
             }
             self.remember_when_settled();
+            self.sweep_after_walk();
+            self.look_at_state_folder();
             let wake = step.wake_at.saturating_since(self.clock.now().steady);
             inputs = self.gather(wake).await;
+        }
+    }
+
+    fn tell(&mut self, events: &[Event]) {
+        for event in events {
+            self.uploaded |= matches!(event, Event::Uploaded { .. });
+            if matches!(event, Event::StateWritable) {
+                self.remember_again();
+            }
+            self.observer.event(event);
         }
     }
 
@@ -218,7 +206,7 @@ impl Daemon {
     async fn gather(&mut self, wake: Duration) -> Vec<Input> {
         let mut inputs = std::mem::take(&mut self.own);
         let mut deadline = Instant::now() + wake;
-        for other in [self.reload_at, self.stop_by, self.folder.patience_ends()].into_iter().flatten() {
+        for other in [self.reader.due(), self.stop_by, self.folder.patience_ends()].into_iter().flatten() {
             deadline = deadline.min(other);
         }
         if inputs.is_empty() {
@@ -232,30 +220,43 @@ impl Daemon {
         while let Ok(message) = self.inbox.try_recv() {
             self.take(message, &mut inputs);
         }
-        if self.reload_at.is_some_and(|at| at <= Instant::now()) {
-            self.reload_manifest(&mut inputs);
-        }
+        self.reader.read_if_due();
         if self.folder.is_hung() {
             inputs.push(Input::ScanHung);
-        }
-        if self.engine.is_halted()
-            && let Ok(Some(approval)) = approval::read(&self.state_dir)
-        {
-            inputs.push(Input::Approved { digest: approval.digest() });
         }
         inputs
     }
 
     fn take(&mut self, message: Message, inputs: &mut Vec<Input>) {
         match message {
-            Message::Input(input) => inputs.push(input),
+            Message::Input(input) => {
+                if let Input::Uploaded(outcome) = &input {
+                    self.sending.remove(&outcome.order.key);
+                }
+                inputs.push(input);
+            }
             Message::Scanned { folders, whole } => {
                 self.folder.answered(folders);
-                if whole {
-                    self.after_walk();
-                }
+                self.walked |= whole;
             }
             Message::Warnings(texts) => self.warn(&texts),
+            Message::Reloaded(reload, reloaded) => {
+                self.reader.answered(reload);
+                if let Reloaded::Changed(manifest, remember) = reloaded {
+                    (self.remember, self.remembered) = (remember, Remembered::No);
+                    self.take_manifest(manifest);
+                    inputs.append(&mut self.own);
+                }
+            }
+            Message::Remembered(result) => self.on_remembered(result),
+            Message::Looked { in_place, approved } => {
+                self.looking = false;
+                inputs.extend(approved.map(|digest| Input::Approved { digest }));
+                if !in_place {
+                    inputs.push(Input::PublishAgain);
+                    self.remember_again();
+                }
+            }
         }
     }
 
@@ -268,35 +269,32 @@ impl Daemon {
     fn on_signal(&mut self, signal: Signal, inputs: &mut Vec<Input>) {
         match signal {
             Signal::Reload => {
-                self.reload_manifest(inputs);
+                self.reader.read();
                 // Whoever asks for it may have changed a secret.
-                self.connect_accounts(&self.manifest.clone());
+                self.connect_accounts();
                 inputs.append(&mut self.own);
             }
             Signal::Stop => {
                 self.stop_by.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
+                self.uploader.stop();
                 inputs.push(Input::Stop);
             }
         }
     }
 
-    fn on_changes(&mut self, changes: crate::local::watcher::Changes, inputs: &mut Vec<Input>) {
+    fn on_changes(&mut self, changes: Changes, inputs: &mut Vec<Input>) {
         self.warn(&changes.warnings);
-        if changes.manifest {
-            self.reload_at = Some(Instant::now() + RELOAD_DELAY);
+        // Whatever may have been missed, a change of the manifest may be among it.
+        if changes.manifest || changes.rescan {
+            self.reader.touched();
         }
         if changes.rescan || !changes.paths.is_empty() {
             inputs.push(Input::Touched { paths: changes.paths, everything: changes.rescan });
         }
     }
 
-    fn reload_manifest(&mut self, inputs: &mut Vec<Input>) {
-        self.reload_at = None;
-        let Reloaded::Changed(manifest) = (self.reload)() else { return };
-        self.remembered = false;
-        if manifest.sync.root != self.manifest.sync.root
-            || manifest.sync.state_dir != self.manifest.sync.state_dir
-        {
+    fn take_manifest(&mut self, manifest: Arc<Manifest>) {
+        if (&manifest.sync.root, &manifest.sync.state_dir) != (&self.places.0, &self.places.1) {
             self.observer
                 .warning("root and state_dir change by a restart only; the present ones stay in force");
         }
@@ -304,10 +302,9 @@ impl Daemon {
         self.uploader.follow(&manifest);
         self.saver.follow(&manifest);
         self.manifest = manifest.clone();
-        inputs.push(Input::Manifest(manifest.clone()));
+        self.own.push(Input::Manifest(manifest));
         self.export();
-        self.connect_accounts(&manifest);
-        inputs.append(&mut self.own);
+        self.connect_accounts();
     }
 
     fn export(&self) {
@@ -316,7 +313,8 @@ impl Daemon {
         }
     }
 
-    fn connect_accounts(&mut self, manifest: &Manifest) {
+    fn connect_accounts(&mut self) {
+        let manifest = self.manifest.clone();
         for name in manifest.providers.keys() {
             self.connect(name);
         }
@@ -331,80 +329,149 @@ impl Daemon {
         match effect {
             Effect::Scan(request) => self.folder.scan(request),
             Effect::Reconnect(provider) => self.connect(&provider),
-            Effect::Upload(order) => self.uploader.start(*order),
+            Effect::Upload(order) => {
+                self.sending.insert(order.key.clone(), order.wanted.hash);
+                self.uploader.start(*order);
+            }
             Effect::Record(changes) => self.saver.record(changes),
             Effect::Publish(state) => self.saver.publish(state),
-            Effect::ConsumeApproval => {
-                if let Err(error) = approval::consume(&self.state_dir) {
-                    self.observer.warning(&format!("cannot remove the used approval: {error}"));
-                }
-            }
+            Effect::ConsumeApproval => self.saver.consume_approval(),
         }
     }
 
-    /// What can be done now that the whole folder has been looked at.
-    fn after_walk(&mut self) {
+    /// Removes copies that nothing needs. Only what the engine has taken in counts, so that comes after a turn.
+    fn sweep_after_walk(&mut self) {
         let due = self.swept_at.is_none_or(|at| at.elapsed() >= SWEEP_EVERY);
-        if self.mode == Mode::Daemon && due {
+        if std::mem::take(&mut self.walked) && due && self.mode == Mode::Daemon {
             self.swept_at = Some(Instant::now());
-            self.uploader.sweep(self.engine.needed_copies());
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        let mut needed = self.engine.needed_copies();
+        needed.extend(self.sending.values());
+        self.uploader.sweep(needed);
+    }
+
+    /// A state folder that vanished shows when it is written to next, which can be a day away.
+    fn look_at_state_folder(&mut self) {
+        if self.mode == Mode::Daemon && !self.looking && self.looked_at.elapsed() >= LOOK_EVERY {
+            (self.looking, self.looked_at) = (true, Instant::now());
+            self.saver.look(self.engine.is_halted());
         }
     }
 
     /// A manifest is worth remembering once nothing of what it changed is held back.
     fn remember_when_settled(&mut self) {
-        if !self.remembered && !self.engine.is_halted() && self.engine.has_walked() {
-            (self.remember)();
-            self.remembered = true;
+        let due = match self.remembered {
+            Remembered::No => true,
+            Remembered::Failed(until) => until <= Instant::now(),
+            Remembered::UnderWay | Remembered::Yes => false,
+        };
+        if due && !self.engine.is_halted() && self.engine.has_walked() {
+            self.remembered = Remembered::UnderWay;
+            self.saver.remember(self.remember.clone());
         }
     }
 
-    /// What has come in since the last turn.
-    fn leftovers(&mut self) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        while let Ok(message) = self.inbox.try_recv() {
-            match message {
-                Message::Warnings(texts) => self.warn(&texts),
-                Message::Input(
-                    input @ (Input::Uploaded(_) | Input::Recorded(_) | Input::Published { .. }),
-                ) => {
-                    inputs.push(input);
-                }
-                Message::Input(_) | Message::Scanned { .. } => {}
-            }
+    /// What was remembered may have gone with the state folder.
+    fn remember_again(&mut self) {
+        if self.remembered == Remembered::Yes {
+            self.remembered = Remembered::No;
         }
-        inputs
+    }
+
+    fn on_remembered(&mut self, result: Result<(), String>) {
+        let under_way = self.remembered == Remembered::UnderWay;
+        let outcome = match result {
+            Ok(()) => Remembered::Yes,
+            Err(why) => {
+                self.observer.warning(&format!("cannot remember the manifest that works: {why}"));
+                Remembered::Failed(Instant::now() + REMEMBER_AGAIN)
+            }
+        };
+        // Otherwise it was about a manifest that is not in force any more.
+        if under_way {
+            self.remembered = outcome;
+        }
     }
 
     async fn finish(mut self) -> Summary {
         if self.uploaded && matches!(self.mode, Mode::Once { .. }) {
-            self.uploader.sweep(self.engine.needed_copies());
+            self.sweep();
         }
         self.uploader.abandon().await;
-        // What was confirmed in the last moments is recorded as well; nothing new begins.
-        let late = std::iter::once(Input::Stop).chain(self.leftovers()).collect();
-        let mut events = self.engine.step(self.clock.now(), late).events;
-        let (state, held) = self.engine.last_words();
-        events.extend(held);
+        self.take_what_came_late();
+        let (state, events) = self.engine.last_words();
         if let Some(state) = state {
             self.saver.publish(Box::new(state));
         }
         self.saver.close().await;
         self.folder.close();
-        // Whether the last snapshot could be saved decides how this ends. Nothing is done about it any more.
-        let saved = self.leftovers();
-        events.extend(self.engine.step(self.clock.now(), saved).events);
-        for event in &events {
-            self.observer.event(event);
-        }
-        let summary = self.engine.summary();
+        let unsaved = self.hear_the_saver_out();
+        self.tell(&events);
+        let mut summary = self.engine.summary();
+        summary.unwritable |= unsaved;
         // The process is about to end: taking a hundred thousand records apart first would be in vain.
         std::mem::forget(self.engine);
         summary
     }
+
+    /// What providers confirmed in the last moments counts like everything before.
+    fn take_what_came_late(&mut self) {
+        let mut inputs = vec![Input::Stop];
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(message, &mut inputs);
+        }
+        let step = self.engine.step(self.clock.now(), inputs);
+        self.tell(&step.events);
+        for effect in step.effects {
+            if let Effect::Record(_) | Effect::Publish(_) = effect {
+                self.perform(effect);
+            }
+        }
+    }
+
+    /// Whether the last thing that was to be saved was not.
+    fn hear_the_saver_out(&mut self) -> bool {
+        let mut unsaved = false;
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Warnings(texts) => self.warn(&texts),
+                Message::Input(Input::Published { result, .. } | Input::Recorded(result)) => {
+                    unsaved = result.is_err();
+                    if let Err(why) = result {
+                        self.observer.warning(&format!("cannot save the state at the end: {why}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        unsaved
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Performs what must not end the thread it runs on, not even by a defect of ours.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let work = std::panic::AssertUnwindSafe(work);
+    std::panic::catch_unwind(work).unwrap_or_else(|_| Err("a defect in mediakeep".to_owned()))
 }
 
 /// How long requests that are under way may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-const RELOAD_DELAY: Duration = Duration::from_millis(300);
+/// How often the state folder is looked at, at most. It happens once a turn, and turns are up to 30 s apart.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const REMEMBER_AGAIN: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);

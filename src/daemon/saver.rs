@@ -1,51 +1,57 @@
-//! Saves on a thread of its own, so that the loop never waits for a disk: journal, snapshots, exports.
+//! The state folder's desk: whatever is read or written there while the loop runs, on a thread of its own, so that the
+//! loop never waits for that disk.
 
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::time::Instant;
 
-use super::{Inbox, Message};
-use crate::domain::export;
-use crate::domain::manifest::{Export, Manifest};
+use super::exporter::Exporter;
+use super::{Inbox, Message, Remember, chain, guarded};
+use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::Input;
 use crate::domain::state::{Change, State};
-use crate::local::export_file::ExportFolder;
+use crate::local::approval;
 use crate::local::state_store::StateStore;
 
 pub(super) struct Saver {
     orders: Option<mpsc::Sender<Order>>,
     thread: Option<JoinHandle<()>>,
+    exporter: Exporter,
 }
 
 enum Order {
     Record(Vec<Change>),
     Publish(Box<State>),
-    Export(Box<State>),
-    Follow(Arc<Manifest>),
+    /// See whether everything is still in its place, and whether an approval is there if that is of interest.
+    Look {
+        approval: bool,
+    },
+    ConsumeApproval,
+    Remember(Remember),
 }
 
 struct Desk {
     store: Box<dyn StateStore>,
-    manifest: Arc<Manifest>,
-    exports: ExportFolder,
+    state_dir: PathBuf,
+    exporter: Exporter,
     inbox: Inbox,
-    /// What was said about exports last: the same trouble is told once.
-    told: Vec<String>,
 }
 
 impl Saver {
     pub(super) fn start(store: Box<dyn StateStore>, manifest: &Arc<Manifest>, inbox: Inbox) -> Self {
         let (orders, waiting) = mpsc::channel();
-        let exports = ExportFolder::new(manifest.sync.root.clone(), manifest.sync.state_dir.clone());
-        let mut desk = Desk { store, manifest: manifest.clone(), exports, inbox, told: Vec::new() };
+        let exporter = Exporter::start(manifest, inbox.clone());
+        let state_dir = manifest.sync.state_dir.clone();
+        let mut desk = Desk { store, state_dir, exporter: exporter.clone(), inbox };
         let work = move || {
             while let Ok(order) = waiting.recv() {
                 desk.perform(order);
             }
         };
         let thread = std::thread::Builder::new().name("saver".to_owned()).spawn(work);
-        Self { orders: Some(orders), thread: thread.ok() }
+        Self { orders: Some(orders), thread: thread.ok(), exporter }
     }
 
     pub(super) fn record(&self, changes: Vec<Change>) {
@@ -56,13 +62,27 @@ impl Saver {
         self.order(Order::Publish(state));
     }
 
+    /// Looks at the state folder; the answer is [`Message::Looked`].
+    pub(super) fn look(&self, approval: bool) {
+        self.order(Order::Look { approval });
+    }
+
+    pub(super) fn consume_approval(&self) {
+        self.order(Order::ConsumeApproval);
+    }
+
+    /// The answer is [`Message::Remembered`].
+    pub(super) fn remember(&self, remember: Remember) {
+        self.order(Order::Remember(remember));
+    }
+
     /// Brings the exports up to date, and nothing else.
     pub(super) fn export(&self, state: Box<State>) {
-        self.order(Order::Export(state));
+        self.exporter.export(state);
     }
 
     pub(super) fn follow(&self, manifest: &Arc<Manifest>) {
-        self.order(Order::Follow(manifest.clone()));
+        self.exporter.follow(manifest);
     }
 
     fn order(&self, order: Order) {
@@ -74,9 +94,14 @@ impl Saver {
     /// Finishes what was ordered. Saving is what a stop is worth waiting for.
     pub(super) async fn close(&mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            drop(tokio::task::spawn_blocking(move || thread.join()).await);
-        }
+        let (thread, exporter) = (self.thread.take(), self.exporter.clone());
+        let end = move || {
+            if let Some(thread) = thread {
+                drop(thread.join());
+            }
+            exporter.close();
+        };
+        drop(tokio::task::spawn_blocking(end).await);
     }
 }
 
@@ -84,49 +109,34 @@ impl Desk {
     fn perform(&mut self, order: Order) {
         match order {
             Order::Record(changes) => {
-                let result = self.store.record(&changes).map_err(|error| chain(&error));
-                self.tell(Input::Recorded(result));
+                let result = guarded(|| self.store.record(&changes).map_err(|error| chain(&error)));
+                self.tell(Message::Input(Input::Recorded(result)));
             }
             Order::Publish(state) => {
                 let begin = Instant::now();
-                let result = self.store.publish(&state).map(drop).map_err(|error| chain(&error));
+                let result = guarded(|| self.store.publish(&state).map(drop).map_err(|error| chain(&error)));
                 let published = result.is_ok();
-                self.tell(Input::Published { result, took: begin.elapsed() });
+                self.tell(Message::Input(Input::Published { result, took: begin.elapsed() }));
                 if published {
-                    self.export(&state);
+                    self.exporter.export(state);
                 }
             }
-            Order::Export(state) => self.export(&state),
-            Order::Follow(manifest) => self.manifest = manifest,
+            Order::Look { approval } => {
+                let waiting = approval.then(|| approval::read(&self.state_dir).ok().flatten()).flatten();
+                let approved = waiting.map(|approval| approval.digest());
+                self.tell(Message::Looked { in_place: self.store.is_in_place(), approved });
+            }
+            Order::ConsumeApproval => {
+                if let Err(error) = approval::consume(&self.state_dir) {
+                    let text = format!("cannot remove the used approval: {error}");
+                    self.tell(Message::Warnings(vec![text]));
+                }
+            }
+            Order::Remember(remember) => self.tell(Message::Remembered(guarded(|| remember()))),
         }
     }
 
-    fn export(&mut self, state: &State) {
-        let write = |export: &Export| {
-            let text = export::render(export.format, state)
-                .map_err(|clash| format!("cannot write the export {}: {clash}", export.path))?;
-            self.exports.write(export, &text).map_err(|error| chain(&error))
-        };
-        let problems: Vec<String> =
-            self.manifest.exports.iter().filter_map(|export| write(export).err()).collect();
-        if problems != self.told {
-            self.told.clone_from(&problems);
-            drop(self.inbox.send(Message::Warnings(problems)));
-        }
+    fn tell(&self, message: Message) {
+        drop(self.inbox.send(message));
     }
-
-    fn tell(&self, input: Input) {
-        drop(self.inbox.send(Message::Input(input)));
-    }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -1,23 +1,28 @@
 //! Performs uploads: finds the bytes, checks that they are the ones that were meant, sends them, keeps a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use governor::clock::{Clock as _, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Inbox, Message};
 use crate::domain::asset::{ContentHash, ProviderName, RelPath, Scope};
-use crate::domain::manifest::{Manifest, Rate};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::manifest::{Manifest, ProviderConfig, Rate};
 use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, Source, UploadError};
+use crate::domain::time::Now;
 use crate::local::clock::Clock;
 use crate::local::kept::Kept;
 use crate::local::scanner::read_exact;
@@ -26,7 +31,8 @@ use crate::provider::http::HttpClient;
 use crate::provider::{Provider, Upload, connect};
 
 pub(super) struct Uploader {
-    manifest: Arc<Manifest>,
+    /// The accounts of every manifest that was in force: entries of one that vanished may still need it.
+    configs: BTreeMap<ProviderName, ProviderConfig>,
     accounts: BTreeMap<ProviderName, Account>,
     limiters: BTreeMap<ProviderName, (Rate, Arc<Limiter>)>,
     shelf: Shelf,
@@ -35,6 +41,8 @@ pub(super) struct Uploader {
     clock: Arc<dyn Clock>,
     inbox: Inbox,
     tasks: JoinSet<()>,
+    /// Whether nothing more is to be sent.
+    stopping: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -72,7 +80,7 @@ impl Uploader {
         let root = Arc::new(manifest.sync.root.clone());
         Self {
             shelf: Shelf { root, kept, keep_copies: manifest.sync.keep_copies, fresh: Arc::default() },
-            manifest: manifest.clone(),
+            configs: manifest.providers.clone(),
             accounts: BTreeMap::new(),
             limiters: BTreeMap::new(),
             http,
@@ -80,25 +88,23 @@ impl Uploader {
             clock,
             inbox,
             tasks: JoinSet::new(),
+            stopping: watch::Sender::new(false),
         }
     }
 
     pub(super) fn follow(&mut self, manifest: &Arc<Manifest>) {
         self.shelf.keep_copies = manifest.sync.keep_copies;
-        self.manifest = manifest.clone();
+        self.configs.extend(manifest.providers.clone());
     }
 
     /// Reads a provider's credentials (again). Whose account it is, or which reference leads nowhere.
     pub(super) fn connect(&mut self, name: &ProviderName) -> Result<Scope, String> {
-        // A table that vanished from the manifest keeps the connection that it had.
-        let Some(config) = self.manifest.providers.get(name) else {
-            let account = self.accounts.get(name).ok_or("its table is gone from the manifest")?;
-            return Ok(account.provider.scope().clone());
-        };
+        let config = self.configs.get(name).ok_or("no manifest ever had a table for it")?;
         let provider =
             connect(name, config, &*self.lookups, &self.http).map_err(|error| error.to_string())?;
         let scope = provider.scope().clone();
-        let limiter = self.limiter(name, config.rate);
+        let rate = config.rate;
+        let limiter = self.limiter(name, rate);
         self.accounts.insert(name.clone(), Account { provider, limiter });
         Ok(scope)
     }
@@ -118,18 +124,36 @@ impl Uploader {
     pub(super) fn start(&mut self, order: Order) {
         while self.tasks.try_join_next().is_some() {}
         let Some(account) = self.accounts.get(&order.key.provider).cloned() else {
-            let outcome =
-                Outcome { order, sent: self.clock.now(), source: None, result: Err(UploadError::Cancelled) };
+            let result = Err(defect("there is no connection for it"));
+            let outcome = Outcome { order, sent: self.clock.now(), source: None, result };
             return drop(self.inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
         };
         let (place, clock, inbox) = (self.shelf.clone(), self.clock.clone(), self.inbox.clone());
+        let stopping = self.stopping.subscribe();
         self.tasks.spawn(async move {
-            let (outcome, warning) = upload(order, account, place, clock).await;
+            let (again, now) = (order.clone(), clock.now());
+            let work = async {
+                tokio::select! {
+                    biased;
+                    () = told_to_stop(stopping) => (cancelled(order, now), None),
+                    () = account.limiter.wait() => upload(order, account, place, clock).await,
+                }
+            };
+            // Whatever happens, the engine must hear of it: it sends nothing for an entry that is under way.
+            let (outcome, warning) = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+                let result = Err(defect("sending it ended in a panic"));
+                (Outcome { order: again, sent: now, source: None, result }, None)
+            });
             if let Some(warning) = warning {
                 drop(inbox.send(Message::Warnings(vec![warning])));
             }
             drop(inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
         });
+    }
+
+    /// What waits for its turn is not sent any more.
+    pub(super) fn stop(&self) {
+        self.stopping.send_replace(true);
     }
 
     /// Removes copies that nothing needs, beside the loop.
@@ -154,13 +178,26 @@ impl Uploader {
     }
 }
 
+async fn told_to_stop(mut stopping: watch::Receiver<bool>) {
+    // An error means that nobody can say so any more, which is the end as well.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+fn cancelled(order: Order, now: Now) -> Outcome {
+    Outcome { order, sent: now, source: None, result: Err(UploadError::Cancelled) }
+}
+
+fn defect(what: &str) -> UploadError {
+    let detail = format!("a defect in mediakeep: {what}");
+    UploadError::Provider(Failure::without_answer(FailureClass::Unexpected, detail))
+}
+
 async fn upload(
     order: Order,
     account: Account,
     shelf: Shelf,
     clock: Arc<dyn Clock>,
 ) -> (Outcome, Option<String>) {
-    account.limiter.wait().await;
     let limit = order.time_limit;
     let (order, found) = match tokio::time::timeout(limit, fetch(order.clone(), shelf)).await {
         Ok(fetched) => fetched,

@@ -91,7 +91,7 @@ fn parts(stage: &Stage, begin: Instant, signals: mpsc::UnboundedReceiver<Signal>
         clock: Arc::new(SystemClock::new()),
         lookups: Arc::new(Stage::secrets()),
         reload: Box::new(|| Reloaded::Unchanged),
-        remember: Box::new(|| {}),
+        remember: Arc::new(|| Ok(())),
         manifest_files: vec![stage.manifest_path()],
         signals,
         observer: Box::new(Narrator::new(begin)),

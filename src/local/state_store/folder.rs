@@ -192,6 +192,14 @@ impl StateStore for FolderStore {
         let _ = self.steps.before(Step::Done);
         Ok(Published { serial: state.serial, bytes })
     }
+
+    fn is_in_place(&self) -> bool {
+        let Some(current) = self.known.as_ref().and_then(|known| known.current) else {
+            return self.lock.is_in_place();
+        };
+        let shown = Identity::at(&self.folder.join(STATE_FILE));
+        self.lock.is_in_place() && shown.is_ok_and(|shown| shown == Some(current.identity))
+    }
 }
 
 impl FolderStore {

@@ -89,6 +89,9 @@ pub trait StateStore: Send {
     /// # Errors
     /// Readers then see the state before it, or, where the folder could not be synced, perhaps this one.
     fn publish(&mut self, state: &State) -> Result<Published, StoreError>;
+
+    /// Whether what was published last is still there, and the place still ours. Publishing again mends it.
+    fn is_in_place(&self) -> bool;
 }
 
 /// What was found.

@@ -11,6 +11,7 @@ mod sorting;
 #[cfg(test)]
 mod tests;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -111,7 +112,14 @@ impl Watcher {
             mode: Mutex::new(Mode::Starting),
         });
         let keeper = Keeper::new(options, Arc::clone(&shared));
-        if let Err(error) = thread::Builder::new().name("watches".to_owned()).spawn(|| keeper.run()) {
+        let bereaved = Arc::clone(&shared);
+        let work = move || {
+            // A defect there must not leave us waiting for news that nobody brings.
+            if catch_unwind(AssertUnwindSafe(|| keeper.run())).is_err() {
+                bereaved.poll("the watcher ended in a defect of mediakeep".to_owned());
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("watches".to_owned()).spawn(work) {
             shared.poll(format!("no thread could be started: {error}"));
         }
         Self { shared, last: Mutex::new(None) }

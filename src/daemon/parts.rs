@@ -1,0 +1,78 @@
+//! What the loop is given: everything that it does not make itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::domain::event::Event;
+use crate::domain::manifest::Manifest;
+use crate::domain::reconciler::Mode;
+use crate::local::clock::Clock;
+use crate::local::signals::Signal;
+use crate::local::state_store::StateStore;
+use crate::provider::credentials::Lookups;
+
+/// Everything that the loop is given.
+pub struct Parts {
+    /// How it works through what is due.
+    pub mode: Mode,
+    /// What is wanted.
+    pub manifest: Arc<Manifest>,
+    /// What was wanted when all was well, where that is another manifest: its provider tables stay in force until
+    /// their entries may go.
+    pub last_good: Option<Arc<Manifest>>,
+    /// Where what is known is recorded; nothing has been read from it yet.
+    pub store: Box<dyn StateStore>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Where credentials are looked up.
+    pub lookups: Arc<dyn Lookups>,
+    /// Reads the manifest and config again.
+    pub reload: Reload,
+    /// Remembers that `manifest` is good.
+    pub remember: Remember,
+    /// Files whose change makes the manifest be read again, absolute.
+    pub manifest_files: Vec<PathBuf>,
+    /// Signals, as they come.
+    pub signals: mpsc::UnboundedReceiver<Signal>,
+    /// Who is told.
+    pub observer: Box<dyn Observer>,
+}
+
+/// Reads the manifest and config again. Runs beside the loop: they may lie on a disk that does not answer.
+pub type Reload = Box<dyn FnMut() -> Reloaded + Send>;
+
+/// Remembers a manifest for a day on which the present one is broken; says why it could not. Runs beside the loop.
+pub type Remember = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What reading them again came to.
+pub enum Reloaded {
+    /// They are good, and others than before. The second remembers them.
+    Changed(Arc<Manifest>, Remember),
+    /// They are as they were.
+    Unchanged,
+    /// They are broken, which has been told.
+    Broken,
+}
+
+/// Who is told what happens.
+pub trait Observer: Send {
+    /// Something happened.
+    fn event(&mut self, event: &Event);
+    /// Something that is no part of the engine needs attention.
+    fn warning(&mut self, text: &str);
+    /// How much is left to send, and what the scan has done so far.
+    fn progress(&mut self, backlog: usize, scan: ScanProgress);
+}
+
+/// How far a scan is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// Whether one is under way.
+    pub active: bool,
+    /// Files seen so far.
+    pub seen: u64,
+    /// Files read so far.
+    pub hashed: u64,
+}
