@@ -1,0 +1,17 @@
+//! The real binary on a real folder, against emulated providers that forget within seconds: what a day brings, and
+//! what a bad day brings. All the while a reader of the state file fetches every URL that it finds.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod crashes;
+mod credentials;
+mod endings;
+mod files;
+mod folder;
+mod guard;
+mod manifests;
+mod outages;
+mod process;
+mod reader;
+mod stage;
+mod state_folder;
+mod surroundings;

@@ -1,0 +1,172 @@
+//! The manifest is edited, broken, mended, removed and replaced under the running daemon.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::stage::{LIFE, Stage, all_at_once, file, files, pause, put, rename};
+
+const BROKEN: &str = "version = 1\n<<<<<<< HEAD\n[[media]]\n";
+
+#[test]
+fn a_manifest_that_breaks_keeps_the_old_one_in_force_until_it_is_mended() {
+    let stage = Stage::new();
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "logo");
+    stage.put("badge.png", "badge");
+    let mut daemon = stage.run();
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.put("media.toml", BROKEN);
+    daemon.until_says("the one before stays in force");
+    stage.put("logo.png", "new logo");
+    stage.until_content("logo.png", "plivo", "new logo");
+    assert_eq!(daemon.count("the one before stays in force"), 1, "{}", daemon.said());
+
+    stage.manifest(&(file("logo.png") + &file("badge.png")));
+    stage.until_content("badge.png", "plivo", "badge");
+
+    fs::remove_file(stage.media("media.toml")).unwrap();
+    daemon.until_says("cannot read the manifest");
+    stage.put("badge.png", "new badge");
+    stage.until_content("badge.png", "bandwidth", "new badge");
+
+    // Saved by rename, as most editors do.
+    stage.put("seal.png", "seal");
+    let text = stage.accounts() + &file("logo.png") + &file("badge.png") + &file("seal.png");
+    put(&stage.media(".media.toml.swp"), &text);
+    rename(&stage.media(".media.toml.swp"), &stage.media("media.toml"));
+    stage.until_content("seal.png", "plivo", "seal");
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_restart_with_a_broken_or_absent_manifest_goes_on_from_the_last_good_one_and_says_so() {
+    all_at_once([Some(BROKEN), None], |text| {
+        let stage = Stage::new();
+        stage.manifest(&file("logo.png"));
+        stage.put("logo.png", "logo");
+        stage.put("badge.png", "badge");
+        let mut daemon = stage.run();
+        stage.until_content("logo.png", "plivo", "logo");
+        stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
+        daemon.stop();
+
+        match text {
+            Some(text) => stage.put("media.toml", text),
+            None => stage.remove("media.toml"),
+        }
+        let mut daemon = stage.run();
+        daemon.until_says("starting from the last one that worked");
+        stage.put("logo.png", "new logo");
+        stage.until_content("logo.png", "plivo", "new logo");
+        pause(LIFE);
+        assert_eq!(stage.content("logo.png", "bandwidth").as_deref(), Some("new logo"));
+        stage.manifest(&(file("logo.png") + &file("badge.png")));
+        stage.until_content("badge.png", "plivo", "badge");
+        daemon.stop();
+        stage.nobody_was_let_down();
+    });
+}
+
+#[test]
+fn a_first_start_without_a_good_manifest_is_refused() {
+    let stage = Stage::new();
+    stage.put("media.toml", BROKEN);
+    let mut daemon = stage.run();
+    assert_eq!(daemon.wait(Duration::from_secs(10)).code(), Some(3), "{}", daemon.said());
+    assert!(!stage.beside("state").exists(), "a refused start leaves nothing behind");
+}
+
+#[test]
+fn a_changed_root_or_state_dir_is_told_and_waits_for_a_restart() {
+    let stage = Stage::new();
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "here");
+    stage.put("elsewhere/logo.png", "there");
+    let mut daemon = stage.run();
+    stage.until_content("logo.png", "bandwidth", "here");
+    let moved = stage.accounts().replace("[sync]", "[sync]\nroot = \"elsewhere\"") + &file("logo.png");
+    stage.put("media.toml", &moved);
+    daemon.until_says("change by a restart only");
+    stage.put("logo.png", "still here");
+    stage.until_content("logo.png", "bandwidth", "still here");
+    // Touched once more, it is told again; taken back, it is not.
+    stage.manifest(&file("logo.png"));
+    stage.until("the old one is back", || daemon.count("manifest read again") == 2);
+    assert_eq!(daemon.count("change by a restart only"), 1, "{}", daemon.said());
+    stage.put("media.toml", &moved);
+    stage.until("the new one is back", || daemon.count("change by a restart only") == 2);
+    daemon.stop();
+    let mut daemon = stage.run();
+    stage.until_content("logo.png", "bandwidth", "there");
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn entries_whose_providers_table_vanished_live_on_while_the_guard_holds_them_back() {
+    // Whether the table goes under the running daemon or between two runs.
+    all_at_once([false, true], |restart| {
+        let stage = Stage::new();
+        let life = LIFE.as_secs();
+        stage.manifest(&(files("photos/*.jpg", "plivo") + &files("logo.png", "bandwidth")));
+        stage.put("logo.png", "logo");
+        let photos: Vec<String> = (0..12).map(|number| format!("photos/{number}.jpg")).collect();
+        for photo in &photos {
+            stage.put(photo, photo);
+        }
+        let mut daemon = stage.run();
+        for photo in &photos {
+            stage.until_content(photo, "plivo", photo);
+        }
+        stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
+        if restart {
+            daemon.stop();
+        }
+        let without = format!("version = 1\n{}{}", stage.bandwidth(life), files("logo.png", "bandwidth"));
+        stage.put("media.toml", &without);
+        if restart {
+            daemon = stage.run();
+        }
+        daemon.until_says("halted by the guard");
+        pause(LIFE + Duration::from_secs(1));
+        for photo in &photos {
+            assert_eq!(stage.content(photo, "plivo").as_deref(), Some(photo.as_str()), "{}", stage.log());
+        }
+        daemon.stop();
+        stage.nobody_was_let_down();
+    });
+}
+
+#[test]
+fn exports_follow_the_urls_and_cause_no_look_at_themselves() {
+    let stage = Stage::new();
+    let exports = "[[export]]\npath = \"urls.json\"\nformat = \"json\"\n\
+                   [[export]]\npath = \"urls.env\"\nformat = \"env\"\n";
+    stage.manifest(&(file("logo.png") + exports));
+    stage.put("logo.png", "first");
+    let mut daemon = stage.run();
+    let exported = || -> Option<String> {
+        let text = fs::read_to_string(stage.media("urls.json")).ok()?;
+        let urls: serde_json::Value = serde_json::from_str(&text).unwrap();
+        urls["logo.png"]["plivo"].as_str().map(str::to_owned)
+    };
+    for content in ["first", "second"] {
+        stage.put("logo.png", content);
+        stage.until_content("logo.png", "plivo", content);
+        stage.until("the export follows", || {
+            exported().is_some() && exported() == stage.url("logo.png", "plivo")
+        });
+    }
+    let env = fs::read_to_string(stage.media("urls.env")).unwrap();
+    assert!(env.contains("MEDIAKEEP_PLIVO_LOGO_PNG='http://"), "{env}");
+
+    // What is somebody else's stays; that is told, and stops nothing.
+    stage.put("urls.json", "my own notes");
+    stage.put("logo.png", "third");
+    stage.until_content("logo.png", "plivo", "third");
+    daemon.until_says("not written by mediakeep");
+    assert_eq!(fs::read_to_string(stage.media("urls.json")).unwrap(), "my own notes");
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
