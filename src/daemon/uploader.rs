@@ -130,8 +130,8 @@ impl Uploader {
         };
         let (place, clock, inbox) = (self.shelf.clone(), self.clock.clone(), self.inbox.clone());
         let stopping = self.stopping.subscribe();
+        let (again, now) = (order.clone(), clock.now());
         self.tasks.spawn(async move {
-            let (again, now) = (order.clone(), clock.now());
             let work = async {
                 tokio::select! {
                     biased;

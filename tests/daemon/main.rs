@@ -8,6 +8,7 @@ mod endings;
 mod files;
 mod folder;
 mod guard;
+mod inside;
 mod manifests;
 mod outages;
 mod process;

@@ -1,0 +1,368 @@
+//! The daemon inside the test, where its clock can be set, its disk can hang and its helpers can panic.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use mediakeep::daemon::{Daemon, Observer, Parts, Reload, Reloaded, ScanProgress};
+use mediakeep::domain::event::Event;
+use mediakeep::domain::manifest::{Manifest, Source, Sources, parse};
+use mediakeep::domain::reconciler::{Mode, Summary};
+use mediakeep::domain::state::{Change, State};
+use mediakeep::domain::time::Now;
+use mediakeep::local::clock::{Clock, ManualClock, SystemClock};
+use mediakeep::local::signals::Signal;
+use mediakeep::local::state_store::{FolderStore, Loaded, Published, StateStore, StoreError};
+use mediakeep::provider::KINDS;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::stage::{LIFE, PASSWORD, Stage, file, files, pause};
+
+/// A daemon in this process.
+struct Inside {
+    runtime: Runtime,
+    signals: tokio::sync::mpsc::UnboundedSender<Signal>,
+    daemon: Option<JoinHandle<Summary>>,
+    events: Arc<Mutex<Vec<Event>>>,
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// What is different from the real thing.
+struct Twist {
+    clock: Arc<dyn Clock>,
+    reload: Reload,
+    store: Box<dyn FnOnce(FolderStore) -> Box<dyn StateStore>>,
+}
+
+impl Default for Twist {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            reload: Box::new(|| Reloaded::Unchanged),
+            store: Box::new(|store| Box::new(store)),
+        }
+    }
+}
+
+fn manifest(stage: &Stage) -> Arc<Manifest> {
+    let path = stage.media("media.toml");
+    let text = std::fs::read(&path).unwrap();
+    let folder = stage.beside("state");
+    let manifest = Source { name: "media.toml", path: &path, text: &text };
+    let sources = Sources { manifest, config: None, state_directory: Some(folder.as_os_str()) };
+    Arc::new(parse(&sources, KINDS).manifest.expect("the manifest is good"))
+}
+
+impl Inside {
+    fn start(stage: &Stage, twist: Twist) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (signals, received) = tokio::sync::mpsc::unbounded_channel();
+        let (events, warnings) = (Arc::default(), Arc::default());
+        let secrets =
+            ["BANDWIDTH_PASSWORD", "PLIVO_AUTH_TOKEN"].map(|name| (name.to_owned(), PASSWORD.to_owned()));
+        let manifest = manifest(stage);
+        let parts = Parts {
+            mode: Mode::Daemon,
+            store: (twist.store)(FolderStore::open(&manifest.sync.state_dir).unwrap()),
+            manifest,
+            last_good: None,
+            clock: twist.clock,
+            lookups: Arc::new(BTreeMap::from(secrets)),
+            reload: twist.reload,
+            remember: Arc::new(|| Ok(())),
+            manifest_files: vec![stage.media("media.toml")],
+            signals: received,
+            observer: Box::new(Witness { events: Arc::clone(&events), warnings: Arc::clone(&warnings) }),
+        };
+        let daemon = runtime.block_on(async { Daemon::new(parts) }).unwrap_or_else(|error| panic!("{error}"));
+        let daemon = Some(runtime.spawn(daemon.run()));
+        Self { runtime, signals, daemon, events, warnings }
+    }
+
+    fn count(&self, fits: impl Fn(&Event) -> bool) -> usize {
+        self.events.lock().unwrap().iter().filter(|event| fits(event)).count()
+    }
+
+    fn stop(mut self) -> Summary {
+        self.signals.send(Signal::Stop).unwrap();
+        let daemon = self.daemon.take().unwrap();
+        let end =
+            self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(15), daemon).await });
+        let summary = end.expect("it ends").unwrap();
+        self.runtime.shutdown_background();
+        summary
+    }
+}
+
+struct Witness {
+    events: Arc<Mutex<Vec<Event>>>,
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl Observer for Witness {
+    fn event(&mut self, event: &Event) {
+        self.events.lock().unwrap().push(event.clone());
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.warnings.lock().unwrap().push(text.to_owned());
+    }
+
+    fn progress(&mut self, _backlog: usize, _scan: ScanProgress) {}
+}
+
+fn published(stage: &Stage) {
+    for provider in ["bandwidth", "plivo"] {
+        stage.until_content("logo.png", provider, "logo");
+    }
+}
+
+fn stage_with_logo() -> Stage {
+    let stage = Stage::new();
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "logo");
+    stage
+}
+
+#[test]
+fn a_clock_that_is_set_forwards_and_back_kills_no_url_and_floods_nobody() {
+    let stage = stage_with_logo();
+    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let real = SystemClock::new();
+            let mut last = real.now().steady;
+            while !ended.load(Ordering::SeqCst) {
+                pause(Duration::from_millis(10));
+                let now = real.now().steady;
+                clock.advance(now.saturating_since(last));
+                last = now;
+            }
+        });
+        let twist = Twist { clock: clock.clone(), ..Twist::default() };
+        let inside = Inside::start(&stage, twist);
+        published(&stage);
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        let year_1970 = mediakeep::domain::time::Timestamp::from_unix_ms(1_000_000);
+        let truth = || SystemClock::new().now().wall;
+        for wall in [truth() + hours(72), truth() - hours(72), year_1970, truth()] {
+            clock.set_wall(wall);
+            let before = stage.uploads();
+            pause(Duration::from_secs(5));
+            let uploads = stage.uploads() - before;
+            assert!((2..=8).contains(&uploads), "{uploads} uploads of two entries after a jump to {wall}");
+        }
+        pause(LIFE - Duration::from_secs(8));
+        let jumps = inside.count(|event| matches!(event, Event::ClockJumped { .. }));
+        assert_eq!(jumps, 4);
+        assert_eq!(inside.count(|event| matches!(event, Event::Lapsed { .. })), 0);
+        inside.stop();
+        ended.store(true, Ordering::SeqCst);
+    });
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_removal_from_a_glob_counts_after_a_minute() {
+    let stage = Stage::with_life(Duration::from_secs(600));
+    stage.manifest(&files("*.png", "bandwidth"));
+    stage.put("logo.png", "logo");
+    stage.put("badge.png", "badge");
+    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
+    let inside = Inside::start(&stage, Twist { clock: clock.clone(), ..Twist::default() });
+    let nudge = |length: u64| {
+        clock.advance(Duration::from_secs(length));
+        inside.signals.send(Signal::Reload).unwrap();
+    };
+    stage.until("both are published", || {
+        nudge(1);
+        ["logo.png", "badge.png"].iter().all(|file| stage.url(file, "bandwidth").is_some())
+    });
+    stage.remove("badge.png");
+    stage.until("the loss is seen", || {
+        nudge(0);
+        inside.count(|event| matches!(event, Event::Blocked { kind: "missing", .. })) == 1
+    });
+    nudge(55);
+    pause(Duration::from_secs(1));
+    assert_eq!(inside.count(|event| matches!(event, Event::Retired { .. })), 0);
+    nudge(6);
+    stage.until("it is let go", || inside.count(|event| matches!(event, Event::Retired { .. })) == 1);
+    inside.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_manifest_on_a_disk_that_does_not_answer_stops_no_renewal() {
+    let stage = stage_with_logo();
+    let (answer, answered) = mpsc::channel::<()>();
+    let reads = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&reads);
+    let reload: Reload = Box::new(move || {
+        *count.lock().unwrap() += 1;
+        // Until somebody says so, or nobody can any more.
+        let _ = answered.recv();
+        Reloaded::Unchanged
+    });
+    let inside = Inside::start(&stage, Twist { reload, ..Twist::default() });
+    published(&stage);
+    for _ in 0..3 {
+        inside.signals.send(Signal::Reload).unwrap();
+    }
+    let now = stage.now();
+    for provider in ["bandwidth", "plivo"] {
+        stage.until_uploaded_after("logo.png", provider, now + Duration::from_secs(1));
+    }
+    assert_eq!(*reads.lock().unwrap(), 1);
+    drop(answer);
+    stage.until("what was asked for meanwhile is done", || *reads.lock().unwrap() >= 2);
+    inside.stop();
+    stage.nobody_was_let_down();
+}
+
+/// A store that does as it is told, now and then.
+struct Moody {
+    store: FolderStore,
+    mood: Arc<Mutex<Mood>>,
+}
+
+#[derive(Default)]
+struct Mood {
+    panics: usize,
+    /// Saving waits as long as somebody holds the other end.
+    hangs: Option<mpsc::Receiver<()>>,
+}
+
+impl Moody {
+    fn live_it(&self) {
+        let (panics, hang) = {
+            let mut mood = self.mood.lock().unwrap();
+            let panics = mood.panics > 0;
+            mood.panics -= usize::from(panics);
+            (panics, mood.hangs.take())
+        };
+        if let Some(hang) = hang {
+            let _ = hang.recv();
+        }
+        assert!(!panics, "a defect, for a test");
+    }
+}
+
+impl StateStore for Moody {
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        self.store.load()
+    }
+
+    fn record(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.live_it();
+        self.store.record(changes)
+    }
+
+    fn publish(&mut self, state: &State) -> Result<Published, StoreError> {
+        self.live_it();
+        self.store.publish(state)
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.store.is_in_place()
+    }
+}
+
+fn moody() -> (Twist, Arc<Mutex<Mood>>) {
+    let mood = Arc::<Mutex<Mood>>::default();
+    let own = Arc::clone(&mood);
+    let store = Box::new(move |store| Box::new(Moody { store, mood: own }) as Box<dyn StateStore>);
+    (Twist { store, ..Twist::default() }, mood)
+}
+
+#[test]
+fn a_defect_while_saving_is_a_failure_to_save_and_nothing_worse() {
+    let stage = stage_with_logo();
+    let (twist, mood) = moody();
+    let inside = Inside::start(&stage, twist);
+    published(&stage);
+    mood.lock().unwrap().panics = 3;
+    stage.put("logo.png", "after the defect");
+    for provider in ["bandwidth", "plivo"] {
+        stage.until_content("logo.png", provider, "after the defect");
+    }
+    assert_eq!(inside.count(|event| matches!(event, Event::StateUnwritable { .. })), 1);
+    stage.until("that is over", || inside.count(|event| matches!(event, Event::StateWritable)) == 1);
+    assert!(!inside.stop().unwritable);
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_state_disk_that_does_not_answer_stops_no_renewal() {
+    let stage = Stage::new();
+    stage.manifest("[[media]]\nfile = \"logo.png\"\nto = \"bandwidth\"\n");
+    stage.put("logo.png", "logo");
+    let (twist, mood) = moody();
+    let inside = Inside::start(&stage, twist);
+    stage.until_content("logo.png", "bandwidth", "logo");
+    let (answer, hang) = mpsc::channel();
+    mood.lock().unwrap().hangs = Some(hang);
+    let (before, uploads) = (stage.uploaded_at("logo.png", "bandwidth").unwrap(), stage.uploads());
+    stage.until("renewals go on", || stage.uploads() >= uploads + 2);
+    assert_eq!(stage.uploaded_at("logo.png", "bandwidth"), Some(before), "nothing was saved meanwhile");
+    drop(answer);
+    stage.until_uploaded_after("logo.png", "bandwidth", before);
+    inside.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_stop_whose_last_snapshot_fails_says_so() {
+    let stage = stage_with_logo();
+    let (twist, mood) = moody();
+    let inside = Inside::start(&stage, twist);
+    published(&stage);
+    mood.lock().unwrap().panics = usize::MAX;
+    stage.put("logo.png", "never published");
+    stage.until("saving fails", || inside.count(|event| matches!(event, Event::StateUnwritable { .. })) == 1);
+    let warnings = Arc::clone(&inside.warnings);
+    assert!(inside.stop().unwritable);
+    let warnings = warnings.lock().unwrap();
+    assert!(warnings.iter().any(|text| text.contains("cannot save the state at the end")), "{warnings:?}");
+}
+
+/// A clock that panics once when a request is about to go out.
+struct Mine {
+    clock: SystemClock,
+    armed: AtomicBool,
+    /// The daemon's own task may ask for the time.
+    safe: Mutex<Option<tokio::task::Id>>,
+}
+
+impl Clock for Mine {
+    fn now(&self) -> Now {
+        let safe = *self.safe.lock().unwrap();
+        let here = tokio::task::try_id();
+        if here.is_some() && safe.is_some() && here != safe && self.armed.swap(false, Ordering::SeqCst) {
+            panic!("a defect, for a test");
+        }
+        self.clock.now()
+    }
+}
+
+#[test]
+fn a_defect_while_sending_is_a_failed_attempt_and_nothing_worse() {
+    let stage = Stage::new();
+    stage.manifest("[[media]]\nfile = \"logo.png\"\nto = \"bandwidth\"\n");
+    stage.put("logo.png", "logo");
+    let clock =
+        Arc::new(Mine { clock: SystemClock::new(), armed: AtomicBool::new(false), safe: Mutex::new(None) });
+    let inside = Inside::start(&stage, Twist { clock: clock.clone(), ..Twist::default() });
+    *clock.safe.lock().unwrap() = Some(inside.daemon.as_ref().unwrap().id());
+    stage.until_content("logo.png", "bandwidth", "logo");
+    clock.armed.store(true, Ordering::SeqCst);
+    let before = stage.uploaded_at("logo.png", "bandwidth").unwrap();
+    stage.until_uploaded_after("logo.png", "bandwidth", before);
+    assert_eq!(inside.count(|event| matches!(event, Event::Failed { .. })), 1);
+    inside.stop();
+    stage.nobody_was_let_down();
+}
