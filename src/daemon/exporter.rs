@@ -102,9 +102,14 @@ impl Desk {
     fn export(&mut self, state: &State) {
         let write = |export: &Export| {
             guarded(|| {
-                let text = export::render(export.format, state)
-                    .map_err(|clash| format!("cannot write the export {}: {clash}", export.path))?;
-                self.folder.write(export, &text).map_err(|error| chain(&error))
+                let (text, clash) = match export::render(export.format, state) {
+                    Ok(text) => (text, Ok(())),
+                    Err(clash) => {
+                        let told = format!("the export {} leaves out what clashes: {clash}", export.path);
+                        (clash.without, Err(told))
+                    }
+                };
+                self.folder.write(export, &text).map_err(|error| chain(&error)).and(clash)
             })
         };
         let problems: Vec<String> =

@@ -20,12 +20,14 @@ pub struct NameClash {
     pub one: EntryKey,
     /// The other one.
     pub other: EntryKey,
+    /// The export without the entries that clash: these two, and any others like them.
+    pub without: String,
 }
 
 /// An export's whole text: the same URLs always give the same text.
 ///
 /// # Errors
-/// In the env format two entries may want the same name.
+/// In the env format two entries may want the same name. Neither gets it then, and the others are not held up.
 pub fn render(format: ExportFormat, state: &State) -> Result<String, NameClash> {
     match format {
         ExportFormat::Json => Ok(json(&by_file(live(state)))),
@@ -79,21 +81,27 @@ fn toml(files: &ByFile<'_>) -> String {
 }
 
 fn env<'a>(live: impl Iterator<Item = (&'a EntryKey, &'a str)>) -> Result<String, NameClash> {
-    let mut variables: BTreeMap<String, (&EntryKey, &str)> = BTreeMap::new();
+    let mut variables: BTreeMap<String, Vec<(&EntryKey, &str)>> = BTreeMap::new();
     for (key, url) in live {
-        let name = variable_name(key);
-        if let Some((one, _)) = variables.get(&name) {
-            return Err(NameClash { name, one: (*one).clone(), other: key.clone() });
-        }
-        variables.insert(name, (key, url));
+        variables.entry(variable_name(key)).or_default().push((key, url));
     }
     let mut text = HEADER.to_owned();
-    for (name, (_, url)) in variables {
-        // A quote can't stand between quotes: the text ends, an escaped quote follows, and the text goes on.
-        let quoted = url.replace('\'', r"'\''");
-        writeln!(text, "{name}='{quoted}'").expect("texts can be written into memory");
+    let mut clash = None;
+    for (name, entries) in variables {
+        if let [(one, _), (other, _), ..] = entries[..] {
+            clash.get_or_insert_with(|| (name, one.clone(), other.clone()));
+            continue;
+        }
+        for (_, url) in entries {
+            // A quote can't stand between quotes: the text ends, an escaped quote follows, and the text goes on.
+            let quoted = url.replace('\'', r"'\''");
+            writeln!(text, "{name}='{quoted}'").expect("texts can be written into memory");
+        }
     }
-    Ok(text)
+    match clash {
+        Some((name, one, other)) => Err(NameClash { name, one, other, without: text }),
+        None => Ok(text),
+    }
 }
 
 fn variable_name(key: &EntryKey) -> String {
@@ -225,16 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clash_of_names_tells_both_entries() {
+    fn a_clash_of_names_tells_both_entries_and_leaves_out_no_other() {
         let urls = || with_url("https://m.example/x");
         for (one, other) in [
             (key("a-b.png", "plivo"), key("a_b.png", "plivo")),
             (key("A.png", "plivo"), key("a.png", "plivo")),
             (key("b/c", "a"), key("c", "a_b")),
         ] {
-            let state = state(1, [(one.clone(), urls()), (other.clone(), urls())]);
+            let fine = key("fine", "p");
+            let state = state(1, [(one.clone(), urls()), (other.clone(), urls()), (fine, urls())]);
             let clash = render(ExportFormat::Env, &state).unwrap_err();
             assert_eq!((&clash.one, &clash.other), (&one, &other));
+            assert_eq!(clash.without, format!("{HEADER}MEDIAKEEP_P_FINE='https://m.example/x'\n"));
             assert!(
                 clash.to_string().contains(&one.to_string())
                     && clash.to_string().contains(&other.to_string())
