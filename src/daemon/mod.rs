@@ -87,6 +87,8 @@ pub struct Daemon {
     /// What is being sent, until the engine knows what became of it.
     sending: BTreeMap<EntryKey, ContentHash>,
     walked: bool,
+    /// The approval that a pass has told the engine of at its end.
+    approval: Option<String>,
     swept_at: Option<Instant>,
     uploaded: bool,
 }
@@ -145,6 +147,7 @@ impl Daemon {
             looked_at: Instant::now(),
             sending: BTreeMap::new(),
             walked: false,
+            approval: None,
             swept_at: None,
             uploaded: false,
         };
@@ -173,7 +176,7 @@ impl Daemon {
             }
             self.tell(&step.events);
             self.observer.progress(self.engine.backlog(), self.folder.progress());
-            if self.is_over(now) {
+            if self.is_over(now) && !self.has_fresh_approval() {
                 return self.finish().await;
             }
             self.remember_when_settled();
@@ -200,6 +203,24 @@ impl Daemon {
             Mode::Once { .. } => self.engine.is_finished(now) || late,
             Mode::Daemon | Mode::Plan => late || (self.stop_by.is_some() && self.engine.has_stopped()),
         }
+    }
+
+    /// Whether a pass that the guard halted has an approval that the engine was not told of yet. It is told then.
+    fn has_fresh_approval(&mut self) -> bool {
+        let asked =
+            matches!(self.mode, Mode::Once { .. }) && self.stop_by.is_none() && self.engine.is_halted();
+        let Some(approval) =
+            asked.then(|| approval::read(&self.manifest.sync.state_dir)).and_then(|read| read.ok().flatten())
+        else {
+            return false;
+        };
+        let digest = approval.digest();
+        if self.approval.as_ref() == Some(&digest) {
+            return false;
+        }
+        self.approval = Some(digest.clone());
+        self.own.push(Input::Approved { digest });
+        true
     }
 
     /// Waits for something to happen, and takes everything that has.
