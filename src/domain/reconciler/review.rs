@@ -228,6 +228,10 @@ impl Reconciler {
             }
             return;
         };
+        // A renewal that fails is worse news than the state of its file, and the two would take turns.
+        if entry.renewal_gate().attempts > 0 && present.is_some_and(|trouble| trouble.attempts > 0) {
+            return;
+        }
         let (kind, detail) = (block.kind(), block.explain());
         if present.is_some_and(|trouble| *trouble.kind == *kind && *trouble.detail == *detail) {
             return;
