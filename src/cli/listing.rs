@@ -9,6 +9,9 @@ use crate::domain::plan::{Action, PlanItem};
 use crate::domain::state::{Previous, Record};
 use crate::domain::time::Timestamp;
 
+/// What is said where there is nothing to list.
+pub(super) const NO_ENTRIES: &str = "no entries: the manifest names no file and its globs match none";
+
 /// What is printed.
 #[derive(Debug, Serialize)]
 pub(super) struct Listing {

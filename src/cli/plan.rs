@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::args::{Global, Plan};
 use super::exit::Exit;
-use super::listing::{Entry, Listing, Planned};
+use super::listing::{Entry, Listing, NO_ENTRIES, Planned};
 use super::table::{bytes, count, render, shown, table};
 use super::voice::{print, print_json, tell};
 use super::workspace::Workspace;
@@ -17,7 +17,7 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     let (mut engine, now) = workspace.looked_at()?;
     let plan = engine.plan(now, options.all);
     let due = plan.items.iter().any(|item| item.action.is_due());
-    let halted = engine.is_halted();
+    let ends = Exit::of(&engine.summary());
     let printed = if options.json {
         let records: BTreeMap<EntryKey, _> =
             engine.records().map(|(key, record)| (key.clone(), record)).collect();
@@ -36,7 +36,8 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     std::mem::forget(engine);
     Ok(match printed {
         Exit::Done if options.exit_code && due => Exit::Due,
-        Exit::Done if halted => Exit::Halted,
+        // What is wrong with single entries is what the plan is about.
+        Exit::Done if matches!(ends, Exit::Halted | Exit::Unexpected) => ends,
         printed => printed,
     })
 }
@@ -78,9 +79,9 @@ fn summary(plan: &reconciled::Plan) -> String {
     let sent: u64 = items.iter().map(|item| item.bytes).sum();
     let parts: Vec<String> =
         counts.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();
-    let entries = items.len() + kept;
-    if entries == 0 {
-        return "no entries: the manifest names no file and its globs match none".to_owned();
+    let plan = engine.plan(now, options.all);
+    let due = plan.items.iter().any(|item| item.action.is_due());
+    let ends = Exit::of(&engine.summary());
     }
     let (entries, requests) = (count(entries, "entry", "entries"), count(requests, "request", "requests"));
     format!("{entries}: {}; {requests}, {}", parts.join(", "), bytes(sent))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::args::{Global, LogFormat};
 use super::chain;
 use super::exit::Exit;
-use super::listing::{Entry, Listing};
+use super::listing::{Entry, Listing, NO_ENTRIES};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
 use super::voice::{self, fail, fail_with_help, print_json, tell};
@@ -59,6 +59,9 @@ pub(super) fn sync(global: &Global, json: bool) -> Exit {
         state_file.display()
     ));
     let exit = Exit::of(&summary);
+    if summary.entries == 0 && exit == Exit::Done {
+        tell(NO_ENTRIES);
+    }
     say_why(exit, &summary, &state_dir);
     let printed = if json { list(&state_dir) } else { Exit::Done };
     if exit == Exit::Done { printed } else { exit }

@@ -1,8 +1,14 @@
 //! The real binary: what its commands print, write and ask for, and how they end.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod changes;
 mod exits;
+mod exports;
+mod guard;
 mod happy;
+mod manifest;
+mod secrets;
+mod split;
 mod stage;
 mod state;
 mod trouble;

@@ -68,6 +68,12 @@ impl Stage {
         self.control().requests_total()
     }
 
+    /// How many of the requests that are remembered carried credentials.
+    pub(crate) fn requests_seen_with_credentials(&self) -> usize {
+        let with = |headers: &[(String, String)]| headers.iter().any(|(name, _)| name == "authorization");
+        self.control().requests().iter().filter(|request| with(&request.headers)).count()
+    }
+
     pub(crate) fn fault(&self, fault: Value) {
         self.control().script(vec![serde_json::from_value(fault).unwrap()]).unwrap();
     }
