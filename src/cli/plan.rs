@@ -79,9 +79,9 @@ fn summary(plan: &reconciled::Plan) -> String {
     let sent: u64 = items.iter().map(|item| item.bytes).sum();
     let parts: Vec<String> =
         counts.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();
-    let plan = engine.plan(now, options.all);
-    let due = plan.items.iter().any(|item| item.action.is_due());
-    let ends = Exit::of(&engine.summary());
+    let entries = items.len() + kept;
+    if entries == 0 {
+        return NO_ENTRIES.to_owned();
     }
     let (entries, requests) = (count(entries, "entry", "entries"), count(requests, "request", "requests"));
     format!("{entries}: {}; {requests}, {}", parts.join(", "), bytes(sent))
