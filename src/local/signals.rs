@@ -28,7 +28,7 @@ pub fn listen() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
     let asked_before = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // The order matters: the first signal finds the flag down and only raises it.
-        flag::register_conditional_shutdown(signal, FORCED, asked_before.clone())?;
+        flag::register_conditional_shutdown(signal, forced(signal), asked_before.clone())?;
         flag::register(signal, asked_before.clone())?;
     }
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -44,8 +44,10 @@ pub fn listen() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
     Ok(receiver)
 }
 
-/// The exit code after a second request: what was under way is unknown.
-const FORCED: i32 = 1;
+/// The exit code after a second request, as a shell writes the signal that ended a process.
+const fn forced(signal: i32) -> i32 {
+    128 + signal
+}
 
 #[cfg(test)]
 mod tests {
@@ -64,7 +66,7 @@ mod tests {
         if std::env::var_os(CHILD).is_some() {
             return hear();
         }
-        for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
+        for (first, second, code) in [("TERM", "TERM", 143), ("INT", "TERM", 143), ("TERM", "INT", 130)] {
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", NAME, "--nocapture"])
                 .env(CHILD, "1")
@@ -80,7 +82,7 @@ mod tests {
             send(first, &child);
             wait_for(&mut lines, "Stop");
             send(second, &child);
-            assert_eq!(child.wait().unwrap().code(), Some(FORCED), "{first} {second}");
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{first} {second}");
         }
     }
 
