@@ -5,7 +5,6 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::args::Emulate;
-use super::chain;
 use super::exit::Exit;
 use super::voice::{fail, print};
 use crate::emulator::{Emulator, Options, RetentionArg};
@@ -49,12 +48,13 @@ async fn serve(options: Options) -> Exit {
             return Exit::Unexpected;
         }
     };
-    let listen = options.listen;
     let emulator = match Emulator::start(options).await {
         Ok(emulator) => emulator,
         Err(error) => {
-            fail(&format!("cannot listen on {listen}: {}", chain(&error)));
-            return Exit::Unexpected;
+            fail(&error.to_string());
+            // An address that is not on loopback was never meant to be listened on.
+            let refused = error.kind() == std::io::ErrorKind::InvalidInput;
+            return if refused { Exit::Usage } else { Exit::Unexpected };
         }
     };
     let printed = print(&format!(

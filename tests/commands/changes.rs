@@ -6,7 +6,7 @@ use mediakeep::domain::time::Timestamp;
 use mediakeep::local::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::stage::{ACCOUNT, PASSWORD, Run, Stage, file, files};
+use crate::stage::{ACCOUNT, PASSWORD, Run, Stage, file, files, rename};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -54,7 +54,7 @@ fn a_file_that_was_only_touched_or_written_again_alike_is_not_uploaded() {
     let stage = Stage::with_logo_published();
     let requests = stage.requests();
     stage.write("logo.png", b"logo");
-    std::fs::rename(stage.path("logo.png"), stage.path("x.png")).unwrap();
+    rename(&stage.path("logo.png"), &stage.path("x.png"));
     std::fs::copy(stage.path("x.png"), stage.path("logo.png")).unwrap();
     stage.run(["plan"]).exits_without_data(0);
     stage.run(["sync"]).exits(0).says("0 uploaded");
@@ -255,8 +255,7 @@ fn files_that_move_keep_their_old_urls_for_a_while_and_are_no_mass_deletion() {
     stage.run(["sync"]).exits(0);
     std::fs::create_dir(stage.path("new")).unwrap();
     for number in 0..20 {
-        std::fs::rename(stage.path(format!("{number}.png")), stage.path(format!("new/{number}.png")))
-            .unwrap();
+        rename(&stage.path(format!("{number}.png")), &stage.path(format!("new/{number}.png")));
     }
     stage.run(["sync"]).exits_without_data(0).says("20 uploaded").says("40 of 40 entries alive");
     stage.url("new/7.png", "bandwidth");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, file, files, write};
+use crate::stage::{Run, Stage, file, files, rename, write};
 
 /// So many files, each named by a rule of its own.
 fn named(count: usize) -> Stage {
@@ -38,7 +38,8 @@ fn a_mass_deletion_is_held_back_shown_approved_and_let_go() {
     stage.run(["status"]).exits(0);
     let before = stage.listing();
     let shown = stage.run(["approve"]).exits(6).says("15 entries").says("--yes").says("nothing was approved");
-    let list: String = (5..20).map(|number| format!("{number:02}.png\tbandwidth\n")).collect();
+    let lines: Vec<String> = (5..20).map(|number| format!("{number:02}.png\tbandwidth\n")).collect();
+    let list = lines.concat();
     assert_eq!(shown.stdout, list);
     assert_eq!(stage.listing(), before);
     stage.run(["sync"]).exits(6);
@@ -104,7 +105,7 @@ fn an_emptied_or_missing_folder_is_6_and_everything_stays() {
     }
     run("sync").exits(0);
     let away = stage.above.path().join("away");
-    std::fs::rename(stage.root(), &away).unwrap();
+    rename(&stage.root(), &away);
     let reads = || std::fs::read_to_string(stage.above.path().join("state/state.json")).unwrap();
     for (word, detail) in [("missing", "it is not there"), ("empty", "it is empty")] {
         run("sync").exits_without_data(6).says(word).says("kept alive");
@@ -113,7 +114,7 @@ fn an_emptied_or_missing_folder_is_6_and_everything_stays() {
         std::fs::create_dir_all(stage.root()).unwrap();
     }
     std::fs::remove_dir(stage.root()).unwrap();
-    std::fs::rename(&away, stage.root()).unwrap();
+    rename(&away, &stage.root());
     run("sync").exits_without_data(0).says("2 of 2 entries alive");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, file, write};
+use crate::stage::{Run, Stage, bandwidth_at, file, write};
 
 /// One manifest with many mistakes, and what is to be said of each: the line and column, the message, the help.
 const WRONG: &str = r#"version = 1
@@ -140,9 +140,9 @@ fn rules_that_contradict_each_other_are_mistakes_of_the_text() {
         ),
         (
             "an open address",
-            format!("{}{}", stage.bandwidth_at("http://example.com", ""), file("a.png", "bandwidth")),
+            format!("{}{}", bandwidth_at("http://example.com", ""), file("a.png", "bandwidth")),
         ),
-        ("a user in the address", format!("{}{}", stage.bandwidth_at("https://u:p@example.com", ""), "")),
+        ("a user in the address", format!("{}{}", bandwidth_at("https://u:p@example.com", ""), "")),
     ];
     for (what, tables) in cases {
         stage.manifest(&tables);

@@ -65,7 +65,9 @@ fn no_command_shows_a_secret_and_no_file_holds_one() {
             // What a provider says may repeat what it was told.
             stage.write("logo.png", b"another");
             let echo = format!("{{\"error\": \"no such password: {PASSWORD}\"}}");
-            stage.fault(json!({"count": 20, "action": {"reply": {"status": 400, "body": echo}}}));
+            stage.fault(
+                json!({"count": 20, "path": "edia/", "action": {"reply": {"status": 400, "body": echo}}}),
+            );
         }
     }
     assert_eq!(stage.requests_seen_with_credentials(), stage.control().requests().len());

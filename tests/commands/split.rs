@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::stage::{PASSWORD, Run, Stage, file, write};
+use crate::stage::{PASSWORD, Run, Stage, bandwidth_at, file, write};
 
 /// A manifest in the folder, and a config in another one that states root, account and, if asked for, more.
 fn split(more: &str) -> Stage {
@@ -29,7 +29,7 @@ fn a_manifest_beside_a_config_holds_media_and_exports_only() {
     let stage = split("");
     run(&stage, &["sync"]).exits_without_data(0).says("1 uploaded");
     let manifest = stage.read("media.toml");
-    let elsewhere = stage.bandwidth_at("https://evil.example", "");
+    let elsewhere = bandwidth_at("https://evil.example", "");
     for (table, place) in [
         (elsewhere.as_str(), "provider"),
         ("\n[sync]\nroot = \"/etc\"\n", "sync"),

@@ -109,14 +109,7 @@ impl Stage {
 
     /// The account at Bandwidth, with more lines for its table.
     pub(crate) fn bandwidth(&self, more: &str) -> String {
-        self.bandwidth_at(&self.emulator.base_url_bandwidth(), more)
-    }
-
-    pub(crate) fn bandwidth_at(&self, base_url: &str, more: &str) -> String {
-        format!(
-            "\n[provider.bandwidth]\nkind = \"bandwidth\"\naccount_id = \"{ACCOUNT}\"\nusername = \"api\"\n\
-             password = {{ env = \"PASSWORD\" }}\nbase_url = \"{base_url}\"\nrate = \"1000/s\"\n{more}\n"
-        )
+        bandwidth_at(&self.emulator.base_url_bandwidth(), more)
     }
 
     /// The account at Plivo, with more lines for its table.
@@ -171,7 +164,7 @@ impl Stage {
 
     /// The listing without the lock, which every writer touches to say who it is.
     pub(crate) fn listing_without_lock(&self) -> String {
-        self.listing().lines().filter(|line| !line.contains("/lock\"")).collect::<Vec<_>>().join("\n")
+        self.listing().lines().filter(|line| !line.contains("/lock: ")).collect::<Vec<_>>().join("\n")
     }
 
     /// Everything below a folder: names, kinds, sizes, times of change.
@@ -180,6 +173,14 @@ impl Stage {
         list(self.above.path(), &mut out);
         out
     }
+}
+
+/// An account at Bandwidth, wherever that is.
+pub(crate) fn bandwidth_at(base_url: &str, more: &str) -> String {
+    format!(
+        "\n[provider.bandwidth]\nkind = \"bandwidth\"\naccount_id = \"{ACCOUNT}\"\nusername = \"api\"\n\
+         password = {{ env = \"PASSWORD\" }}\nbase_url = \"{base_url}\"\nrate = \"1000/s\"\n{more}\n"
+    )
 }
 
 /// A rule for one file.
@@ -202,6 +203,18 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     std::fs::write(path, content).unwrap();
 }
 
+/// Says loudly that a test could not be made here.
+#[expect(clippy::print_stderr, reason = "who runs the tests should know")]
+pub(crate) fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Moves a file or folder.
+#[expect(clippy::disallowed_methods, reason = "tests play the people who move files")]
+pub(crate) fn rename(from: &Path, to: &Path) {
+    std::fs::rename(from, to).unwrap();
+}
+
 fn list(folder: &Path, out: &mut String) {
     use std::os::unix::fs::MetadataExt as _;
     let mut paths: Vec<PathBuf> =
@@ -211,7 +224,8 @@ fn list(folder: &Path, out: &mut String) {
         let about = path.symlink_metadata().unwrap();
         let _ = writeln!(
             out,
-            "{path:?} {:?} inode {} {} bytes, modified {}.{:09}, changed {}.{:09}",
+            "{}: {:?} inode {} {} bytes, modified {}.{:09}, changed {}.{:09}",
+            path.display(),
             about.file_type(),
             about.ino(),
             about.len(),

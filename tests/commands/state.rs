@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, file, files, write};
+use crate::stage::{Run, Stage, files, skipped, write};
 
 /// Two pictures, published one after the other, so that there are two snapshots.
 fn published() -> Stage {
@@ -27,7 +27,8 @@ fn urls(stage: &Stage) -> Vec<String> {
 
 #[test]
 fn a_damaged_state_file_is_told_kept_aside_and_mended_from_what_is_left() {
-    let damages: [(&str, fn(&str) -> String); 4] = [
+    type Damage = fn(&str) -> String;
+    let damages: [(&str, Damage); 4] = [
         ("cut short", |text| text[..text.len() / 2].to_owned()),
         ("empty", |_| String::new()),
         ("flipped", |text| text.replace("two.png", "too.png")),
@@ -213,7 +214,7 @@ fn a_full_disk_is_1_and_leaves_the_state_that_was() {
     std::fs::create_dir(&small).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&small).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: this machine does not let the test mount a small disk");
+        skipped("this machine does not let the test mount a small disk");
         return;
     }
     let _mount = Mount(&small);
@@ -240,8 +241,8 @@ fn a_full_disk_is_1_and_leaves_the_state_that_was() {
     assert!(std::fs::read(&path).unwrap() == before, "the old state stays whole: {}", run.all());
     std::fs::remove_file(small.join("filler")).unwrap();
     sync().exits(0).says("41 of 41 entries alive");
-    let state: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    assert_eq!(state["media"]["logo.png"]["bandwidth"]["size"], 100_000);
+    let shown: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(shown["media"]["logo.png"]["bandwidth"]["size"], 100_000);
 }
 
 fn write_until_full(path: &Path) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, file, files};
+use crate::stage::{Stage, bandwidth_at, file, files};
 
 /// What an answer to all uploads comes to.
 struct Case {
@@ -32,6 +32,7 @@ fn case(
     Case { provider, action, code, kind, says, tries }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each caller makes one")]
 fn reply(status: u16, headers: Value) -> Value {
     json!({"reply": {"status": status, "headers": headers, "body": "{\"message\": \"so it is\"}"}})
 }
@@ -142,7 +143,7 @@ fn a_lost_reply_costs_one_more_upload_and_nothing_else() {
 fn a_provider_that_never_answers_is_given_up() {
     let stage = Stage::new();
     stage.write("logo.png", b"old");
-    stage.manifest(&format!("{}{}", stage.bandwidth("retention = \"20s\""), file("logo.png", "bandwidth")));
+    stage.manifest(&format!("{}{}", stage.bandwidth("retention = \"12s\""), file("logo.png", "bandwidth")));
     stage.run(["sync"]).exits(0);
     let url = stage.url("logo.png", "bandwidth");
     stage.write("logo.png", b"new");
@@ -163,7 +164,7 @@ fn a_provider_that_is_not_there_is_4() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     stage.manifest(&format!(
         "{}{}",
-        stage.bandwidth_at(&format!("http://{closed}"), ""),
+        bandwidth_at(&format!("http://{closed}"), ""),
         file("logo.png", "bandwidth")
     ));
     stage.run(["sync"]).exits_without_data(4).says("cannot reach Bandwidth");
