@@ -85,7 +85,9 @@ impl Journal {
         let mut journal = Self { newest, older_newest, ..Self::new(folder) };
         match own_file::open(&journal.path(), OpenOptions::new().append(true)) {
             Ok(file) => {
-                if file.set_len(whole_bytes).is_err() {
+                // Where nothing is torn nothing is touched.
+                let whole = file.metadata().is_ok_and(|about| about.len() == whole_bytes);
+                if !whole && file.set_len(whole_bytes).is_err() {
                     journal.unusable = Some("its torn tail could not be cut off");
                 }
                 journal.file = Some(file);

@@ -165,7 +165,7 @@ fn read_snapshot(path: &Path, shared: &mut Shared, notes: &mut Vec<Note>) -> Res
     }
 }
 
-/// Applies the lines that are newer than the snapshot. Says whether there were any.
+/// Applies the lines that are newer than the snapshot. Says whether they changed anything.
 fn replay<'a>(
     base: Option<State>,
     lines: impl Iterator<Item = &'a Line> + Clone,
@@ -191,11 +191,12 @@ fn replay<'a>(
                 gaps.push(Note::Gap { first: state.serial + 1, last: change.serial - 1 });
             }
             state.serial = change.serial;
-            match &change.record {
-                Some(record) => drop(state.records.insert(change.key.clone(), Arc::clone(record))),
-                None => drop(state.records.remove(&change.key)),
-            }
-            applied = true;
+            // A snapshot may hold what was recorded only after it: then its readers lack nothing.
+            let before = match &change.record {
+                Some(record) => state.records.insert(change.key.clone(), Arc::clone(record)),
+                None => state.records.remove(&change.key),
+            };
+            applied |= before != change.record;
         }
     }
     if foreign > 0 {

@@ -111,6 +111,19 @@ fn what_is_recorded_and_published_comes_back() {
 }
 
 #[test]
+fn what_a_snapshot_held_before_it_was_recorded_is_not_published_again() {
+    let (_above, folder) = nowhere();
+    let (mut store, loaded) = open_and_load(&folder);
+    let state = state_after(&loaded.state.lineage, 1);
+    store.publish(&state).unwrap();
+    store.record(&[Change { serial: 2, ..change(1) }]).unwrap();
+    drop(store);
+    let loaded = load(&folder);
+    assert_eq!((loaded.state.serial, loaded.unpublished), (2, false));
+    assert_eq!(loaded.state.records, state.records);
+}
+
+#[test]
 fn every_folder_has_a_history_of_its_own() {
     let (one, other) = (nowhere(), nowhere());
     assert_ne!(load(&one.1).state.lineage, load(&other.1).state.lineage);
