@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, file, files, rename, write};
+use crate::stage::{Run, Stage, assert_unchanged, file, files, rename, write};
 
 /// So many files, each named by a rule of its own.
 fn named(count: usize) -> Stage {
@@ -41,7 +41,7 @@ fn a_mass_deletion_is_held_back_shown_approved_and_let_go() {
     let lines: Vec<String> = (5..20).map(|number| format!("{number:02}.png\tbandwidth\n")).collect();
     let list = lines.concat();
     assert_eq!(shown.stdout, list);
-    assert_eq!(stage.listing(), before);
+    assert_unchanged(&before, &stage.listing());
     stage.run(["sync"]).exits(6);
 
     let approved = stage.run(["approve", "--yes"]).exits(0).says("approved");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, bandwidth_at, file, write};
+use crate::stage::{Run, Stage, assert_unchanged, bandwidth_at, file, write};
 
 /// One manifest with many mistakes, and what is to be said of each: the line and column, the message, the help.
 const WRONG: &str = r#"version = 1
@@ -216,7 +216,7 @@ fn init_writes_a_manifest_for_what_lies_there_and_never_writes_over_one() {
 
     let before = stage.listing();
     stage.run(["init"]).exits_without_data(2).says("media.toml is there already");
-    assert_eq!(stage.listing(), before);
+    assert_unchanged(&before, &stage.listing());
     stage.run(["init", "--provider", "twilio"]).exits_without_data(2).says("bandwidth, plivo");
 }
 

@@ -240,6 +240,16 @@ fn list(folder: &Path, out: &mut String) {
     }
 }
 
+/// Says which files differ between two listings, if any do.
+#[track_caller]
+pub(crate) fn assert_unchanged(before: &str, after: &str) {
+    let lines = |one: &str, other: &str| -> Vec<String> {
+        one.lines().filter(|line| !other.lines().any(|there| there == *line)).map(str::to_owned).collect()
+    };
+    let (gone, come) = (lines(before, after), lines(after, before));
+    assert!(gone.is_empty() && come.is_empty(), "before: {gone:#?}\nafter: {come:#?}");
+}
+
 /// How a run of the binary ended.
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
