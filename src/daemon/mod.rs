@@ -316,8 +316,11 @@ impl Daemon {
 
     fn take_manifest(&mut self, manifest: Arc<Manifest>) {
         if (&manifest.sync.root, &manifest.sync.state_dir) != (&self.places.0, &self.places.1) {
-            self.observer
-                .warning("root and state_dir change by a restart only; the present ones stay in force");
+            // Its rules are about another folder than the one that is watched.
+            self.observer.warning(
+                "root and state_dir change by a restart only; until then the manifest as it was stays in force",
+            );
+            return;
         }
         self.folder.follow(&manifest);
         self.uploader.follow(&manifest);

@@ -228,7 +228,8 @@ impl Reconciler {
     }
 
     fn shortest_time_left(&self, provider: &ProviderName, steady: Timestamp) -> Option<Duration> {
-        let records = self.entries.iter().filter(|(key, _)| key.provider == *provider);
+        let renewed = |entry: &super::Entry| !entry.is_retired();
+        let records = self.entries.iter().filter(|(key, entry)| key.provider == *provider && renewed(entry));
         let handles = records.filter_map(|(_, entry)| entry.record.as_ref()?.live());
         handles.map(|handle| handle.steady_expires_at.saturating_since(steady)).min()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::recording::Visible;
 use super::{Capacity, Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, ProviderName, RelPath};
 use crate::domain::guard::Folder;
@@ -25,6 +26,10 @@ pub(super) struct Files {
     pub scanning: bool,
     /// Whether the whole folder has been looked at at least once.
     pub walked: bool,
+    /// Whether a look at everything was answered at least once, be it by a failure.
+    pub answered: bool,
+    /// Whether the look that is under way makes no progress.
+    pub hung: bool,
     /// Why the folder can't be looked at, if so.
     pub unusable: Option<String>,
     generation: u32,
@@ -64,6 +69,8 @@ impl Files {
             next_walk: steady,
             scanning: false,
             walked: false,
+            answered: false,
+            hung: false,
             unusable: None,
             generation: 0,
         }
@@ -90,6 +97,11 @@ impl Files {
 
     pub(super) fn observation(&self, path: &RelPath) -> Option<&Observation> {
         self.known.get(path)?.observation.as_ref()
+    }
+
+    /// A single pass walks once.
+    pub(super) fn walk_no_more(&mut self) {
+        self.next_walk = Timestamp::MAX;
     }
 
     pub(super) fn rescan_by(&mut self, at: Timestamp) {
@@ -164,7 +176,29 @@ impl Reconciler {
         for path in &incomplete {
             self.select(path, now.steady);
         }
+        self.shorten_leases(now);
         self.all_dirty = true;
+    }
+
+    /// A retention that the manifest shortens counts for what is recorded, too.
+    fn shorten_leases(&mut self, now: Now) {
+        let too_long = |(key, entry): (&EntryKey, &Entry)| {
+            let handle = entry.record.as_ref()?.live()?;
+            let end = self.accounts.get(&key.provider)?.terms.end_of(handle.uploaded_at);
+            (handle.expires_at > end).then(|| (key.clone(), end))
+        };
+        let shortened: Vec<(EntryKey, Timestamp)> = self.entries.iter().filter_map(too_long).collect();
+        for (key, end) in shortened {
+            let Some(mut entry) = self.detach(&key) else { continue };
+            self.edit(&key, &mut entry, Visible::AtOnce, now, |record| {
+                if let Some(handle) = &mut record.current {
+                    let excess = handle.expires_at.saturating_since(end);
+                    handle.steady_expires_at = handle.steady_expires_at - excess;
+                    handle.expires_at = end;
+                }
+            });
+            self.attach(&key, entry);
+        }
     }
 
     /// Makes a file the entries that the manifest wants it to be.
@@ -201,8 +235,9 @@ impl Reconciler {
 
     pub(super) fn take_report(&mut self, report: ScanReport, turn: &mut Turn) {
         self.files.scanning = false;
+        self.files.hung = false;
         let whole = report.coverage == Coverage::Everything;
-        self.files.walked |= whole;
+        self.files.answered |= whole;
         match report.root {
             RootHealth::Missing => {
                 self.retirement.folder = Folder::Missing;
@@ -226,6 +261,7 @@ impl Reconciler {
                 }
             }
         }
+        self.files.walked |= whole;
         self.files.generation += 1;
         for path in &report.unreadable_folders {
             turn.events.push(Event::SubfolderUnreadable { path: path.clone() });
@@ -283,8 +319,16 @@ impl Reconciler {
             self.files.look_at(path.clone(), look_again_at.max(steady), Hint::Complete);
         }
         let generation = self.files.generation;
+        let there = observation != Observation::Missing;
         let changed = match self.files.known.get_mut(path) {
-            Some(state) => state.see(observation, generation, steady),
+            Some(state) => {
+                let changed = state.see(observation, generation, steady);
+                if changed && there {
+                    // An entry of which nothing was recorded may have been forgotten while the file was away.
+                    self.select(path, steady);
+                }
+                changed
+            }
             None => {
                 self.select(path, steady);
                 let state = self.files.known.get_mut(path);

@@ -232,8 +232,16 @@ impl Reconciler {
             }
             Input::Account { provider, result } => self.connect(&provider, result, turn),
             Input::Touched { paths, everything } => self.files.touched(paths, everything, turn.now.steady),
-            Input::Scanned(report) => self.take_report(report, turn),
-            Input::ScanHung => self.folder_unusable("looking at it takes too long".to_owned(), turn),
+            Input::Scanned(report) => {
+                self.take_report(report, turn);
+                if matches!(self.mode, Mode::Once { .. }) && self.files.answered {
+                    self.files.walk_no_more();
+                }
+            }
+            Input::ScanHung => {
+                self.files.hung = true;
+                self.folder_unusable("looking at it takes too long".to_owned(), turn);
+            }
             Input::Uploaded(outcome) => self.take_outcome(&outcome, turn),
             Input::Recorded(result) => self.recording.on_recorded(result, turn),
             Input::Published { result, took } => self.take_published(result, took, turn),

@@ -65,11 +65,12 @@ impl Retirement {
     }
 
     pub(super) fn root(&self) -> Option<RootIdentity> {
-        self.known_root.or(self.seen_root)
+        self.known_root
     }
 
     pub(super) fn see_root(&mut self, identity: RootIdentity) {
         self.seen_root = Some(identity);
+        self.known_root.get_or_insert(identity);
         let other = self.known_root.is_some_and(|known| known.device != identity.device);
         self.folder = if other { Folder::OtherFileSystem } else { Folder::Usual };
     }
@@ -88,6 +89,9 @@ impl Reconciler {
         }
         if matches!(self.retirement.folder, Folder::Missing | Folder::Empty) {
             return Some(Timestamp::MIN);
+        }
+        if self.files.unusable.is_some() {
+            return None;
         }
         let file = self.files.known.get(&key.path)?;
         let missing = matches!(file.observation, Some(Observation::Missing));
@@ -113,7 +117,8 @@ impl Reconciler {
     /// Retires what leaves, unless the guard holds it back.
     pub(super) fn retire(&mut self, turn: &mut Turn) {
         // Before the first look at everything nobody knows what leaves: an approval waits for it.
-        if !self.files.walked {
+        let in_doubt = matches!(self.retirement.folder, Folder::Missing | Folder::Empty);
+        if !self.files.walked && !in_doubt {
             return;
         }
         let approved = self.retirement.approved.take();
@@ -122,23 +127,32 @@ impl Reconciler {
         }
         self.retirement.reconsider = false;
         if self.retirement.leaving.is_empty() {
-            if self.retirement.folder == Folder::OtherFileSystem && self.files.unusable.is_none() {
+            // Another device with everything in its place is the same folder after a reboot.
+            if self.retirement.folder == Folder::OtherFileSystem && !self.misses_something() {
                 self.retirement.known_root = self.retirement.seen_root;
             }
             return self.release_guard(turn);
         }
         let is_approved = approved.is_some_and(|approved| approved == digest(&self.retirement.leaving));
-        match guard::check(&self.case(turn.now)) {
-            Err(halt) if !is_approved => self.hold_back(halt, turn),
-            result => {
-                if is_approved {
-                    turn.effects.push(Effect::ConsumeApproval);
-                }
-                drop(result);
-                self.release_guard(turn);
-                self.let_go(turn);
-            }
+        if let Err(halt) = guard::check(&self.case(turn.now))
+            && !is_approved
+        {
+            return self.hold_back(halt, turn);
         }
+        if is_approved {
+            turn.effects.push(Effect::ConsumeApproval);
+        }
+        self.release_guard(turn);
+        self.let_go(turn);
+    }
+
+    /// Whether a recorded file of a glob is missing, for however short a time.
+    fn misses_something(&self) -> bool {
+        let missing = |path| matches!(self.files.observation(path), Some(Observation::Missing));
+        self.files.unusable.is_some()
+            || self.entries.iter().any(|(key, entry)| {
+                entry.record.is_some() && !entry.is_retired() && !self.is_literal(entry) && missing(&key.path)
+            })
     }
 
     fn release_guard(&mut self, turn: &mut Turn) {

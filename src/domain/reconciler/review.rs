@@ -8,6 +8,7 @@ use super::entry::{Entry, Lane, Standing};
 use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId};
+use crate::domain::kind::Naming;
 use crate::domain::lease::{Schedule, on_steady_clock};
 use crate::domain::observation::{Observation, Refusal};
 use crate::domain::plan::{self, Block, Reason, Verdict, Wanted};
@@ -93,7 +94,7 @@ impl Reconciler {
         seen: Option<&Observation>,
     ) -> Result<Wanted, Block> {
         let wanted = self.want_unclaimed(key, entry, seen);
-        let claim = wanted.as_ref().ok().and_then(|wanted| Some(claim_of(key, wanted.id.as_ref()?)));
+        let claim = self.claim_for(key, entry, wanted.as_ref().ok());
         if entry.claim != claim
             && let Some(old) = std::mem::replace(&mut entry.claim, claim)
         {
@@ -107,6 +108,24 @@ impl Reconciler {
         }
         let holder = holder.clone();
         if self.shares_content(&holder, &wanted) { Ok(wanted) } else { Err(Block::IdTaken(holder.path)) }
+    }
+
+    /// The ID that an entry claims: that of its content, or, while that is not known, that of what is published.
+    fn claim_for(&self, key: &EntryKey, entry: &Entry, wanted: Option<&Wanted>) -> Option<u64> {
+        let kind = self.accounts.get(&key.provider)?.config.kind;
+        if kind.capabilities.naming != Naming::Client {
+            return None;
+        }
+        let published = || entry.record.as_ref().and_then(|record| record.live()).map(|handle| &handle.id);
+        let id = wanted.and_then(|wanted| wanted.id.as_ref()).or_else(published)?;
+        Some(claim_of(key, id))
+    }
+
+    /// Whether an ID belongs to another entry with other content, so that sending ours would overwrite it.
+    pub(super) fn is_taken(&self, key: &EntryKey, wanted: &Wanted) -> bool {
+        let Some(id) = &wanted.id else { return false };
+        let holder = self.claims.get(&claim_of(key, id)).filter(|holder| *holder != key);
+        holder.is_some_and(|holder| !self.shares_content(holder, wanted))
     }
 
     pub(super) fn want_unclaimed(
@@ -183,7 +202,9 @@ impl Reconciler {
             if entry.record.is_some() {
                 self.edit(key, entry, Visible::AtOnce, turn.now, |record| *record = Record::default());
             }
-            entry.rule = None;
+            if !entry.in_flight {
+                entry.rule = None;
+            }
             return;
         }
         let Some(record) = &entry.record else { return };

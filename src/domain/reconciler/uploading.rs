@@ -103,6 +103,11 @@ impl Reconciler {
         if self.share_handle(key, &mut entry, reason, &wanted, turn) {
             return self.attach(key, entry);
         }
+        if reason.is_renewal() && self.is_taken(key, &wanted) {
+            self.withdraw(key, &mut entry, turn);
+            self.wake(key, &mut entry, turn.now.steady + TAKEN_RETRY);
+            return self.attach(key, entry);
+        }
         self.reconnect_before_probe(&key.provider, turn);
         let sources = self.sources(key, reason, &wanted);
         if let Some(account) = self.accounts.get_mut(&key.provider) {
@@ -113,6 +118,36 @@ impl Reconciler {
             turn.effects.push(Effect::Upload(Box::new(order)));
         }
         self.attach(key, entry);
+    }
+
+    /// Takes a URL back from readers that does not have the bytes any more whose hash is recorded for it.
+    fn withdraw(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
+        if entry.record.as_ref().is_none_or(|record| record.live().is_none()) {
+            return;
+        }
+        self.edit(key, entry, Visible::AtOnce, turn.now, |record| {
+            if let Some(handle) = &mut record.current {
+                handle.url = None;
+            }
+        });
+        turn.events.push(Event::Lapsed { key: key.clone() });
+    }
+
+    /// Other content under the same ID: whatever else was published under it is not there any more.
+    fn withdraw_others(&mut self, key: &EntryKey, handle: &Handle, turn: &mut Turn) {
+        let overwritten = |(other, entry): (&EntryKey, &Entry)| {
+            let theirs = entry.record.as_ref()?.live()?;
+            let same = theirs.id == handle.id && theirs.scope == handle.scope && theirs.hash != handle.hash;
+            (other != key && other.provider == key.provider && same).then(|| other.clone())
+        };
+        let overwritten: Vec<EntryKey> = self.entries.iter().filter_map(overwritten).collect();
+        for other in overwritten {
+            if let Some(mut entry) = self.detach(&other) {
+                self.withdraw(&other, &mut entry, turn);
+                self.attach(&other, entry);
+                self.dirty.insert(other);
+            }
+        }
     }
 
     /// A kept copy is local and cannot change; for new content there is none yet.
@@ -229,6 +264,10 @@ impl Reconciler {
         let same_for_readers = old.as_ref().is_some_and(|old| {
             old.url == handle.url && old.hash == handle.hash && old.content_type == handle.content_type
         });
+        // Walks all entries, which is why it happens only where content was replaced in place.
+        if old.as_ref().is_some_and(|old| old.id == handle.id && old.hash != handle.hash) {
+            self.withdraw_others(key, &handle, turn);
+        }
         let url = handle.url.clone().unwrap_or_default();
         turn.events.push(match reason {
             Reason::Due => {
@@ -334,19 +373,19 @@ impl Reconciler {
     /// Whether a single pass has nothing left to do but to save.
     pub(super) fn is_idle_pass(&self, steady: Timestamp) -> bool {
         let Mode::Once { .. } = self.mode else { return false };
-        let looking = !self.files.walked
-            || self.files.scanning
-            || (self.files.has_looks() && self.may_wait_for_files(steady))
+        let looking = !(self.files.answered || self.files.hung)
+            || (self.files.scanning && !self.files.hung)
+            || (self.files.has_looks() && !self.files.hung && self.may_wait_for_files(steady))
             || !self.dirty.is_empty();
         let sending = self.accounts.values().any(|account| account.in_flight > 0);
         if sending || (looking && !self.stopping) {
             return false;
         }
-        self.stopping || !self.has_hope()
+        self.stopping || !self.has_hope(steady)
     }
 
     /// Whether something is left to try, soon enough for a single pass.
-    fn has_hope(&self) -> bool {
+    fn has_hope(&self, steady: Timestamp) -> bool {
         let Mode::Once { patience, .. } = self.mode else { return true };
         let last_chance = self.started + patience.saturating_mul(3);
         let hopeful = |account: &super::Account| account.has_work() && !self.gave_up_on(account);
@@ -356,7 +395,9 @@ impl Reconciler {
         self.entries.iter().any(|(key, entry)| {
             let Some(gates) = &entry.gates else { return false };
             let waits = |gate: Gate| {
-                gate.closed_until.is_some_and(|until| until <= last_chance) && !self.has_given_up(gate)
+                // One that has opened and led to nothing belongs to an upload that nothing wants any more.
+                let waiting = gate.closed_until.is_some_and(|until| until > steady && until <= last_chance);
+                waiting && !self.has_given_up(gate)
             };
             let hopeful = self.accounts.get(&key.provider).is_some_and(|account| !self.gave_up_on(account));
             entry.rule.is_some() && hopeful && (waits(gates.replacement) || waits(gates.renewal))
@@ -400,4 +441,6 @@ fn keep_previous(record: &mut Record, old: Handle) {
 
 /// Handles of a file that is edited all day are told up to this many.
 const PREVIOUS_MAX: usize = 50;
+/// How soon it is looked again whether an ID is free by now.
+const TAKEN_RETRY: Duration = Duration::from_secs(30);
 const SHARED_RETRY: Duration = Duration::from_secs(1);

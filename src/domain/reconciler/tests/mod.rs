@@ -1,6 +1,7 @@
 //! Timelines: what the engine does over hours and days, in milliseconds.
 
 mod edges;
+mod hostile;
 mod world;
 
 use std::sync::Arc;

@@ -1,0 +1,200 @@
+//! What an adversary found: each of these broke a promise once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::world::{HOUR, MINUTE, World, manifest, path, provider};
+use crate::domain::event::Event;
+use crate::domain::failure::FailureClass;
+use crate::domain::guard::Halt;
+use crate::domain::manifest::IdTemplate;
+use crate::domain::observation::{Coverage, RootHealth, RootIdentity, ScanReport};
+use crate::domain::reconciler::{Input, Mode};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ONCE: Mode = Mode::Once { tries: 3, patience: Duration::from_secs(30) };
+
+#[test]
+fn an_entry_without_a_record_is_wanted_again_when_its_file_returns() {
+    let mut world = World::new(manifest(&[("*.png", &["named", "numbered"])]));
+    world.write("other.png", b"so that the folder is not empty");
+    world.fail("numbered", FailureClass::ContentRefused);
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    world.remove("a.png");
+    world.run(10 * SECOND);
+    world.mend("numbered");
+    world.write("a.png", b"another");
+    world.run(MINUTE);
+    assert!(world.url("a.png", "numbered").is_some());
+}
+
+#[test]
+fn a_file_that_is_replaced_while_its_first_upload_is_under_way_stays_an_entry() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    world.write("other.png", b"so that the folder is not empty");
+    world.run(MINUTE);
+    world.latency = 5 * SECOND;
+    world.write("a.png", b"a");
+    world.run(SECOND);
+    world.remove("a.png");
+    world.run(SECOND);
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    assert!(world.record("a.png", "named").unwrap().retired_at.is_none());
+    assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 0);
+}
+
+#[test]
+fn another_file_system_in_place_of_the_folder_holds_everything_back() {
+    for restart in [false, true] {
+        let rules: [(&str, &[&str]); 1] = [("*.png", &["named"])];
+        let mut world = World::new(manifest(&rules));
+        (0..40).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        world.run(MINUTE);
+        if restart {
+            world.restart(manifest(&rules));
+            world.run(MINUTE);
+        }
+        world.root = Some(RootIdentity { device: 7, inode: 2 });
+        (0..8).for_each(|number| world.remove(&format!("{number}.png")));
+        world.run(20 * MINUTE);
+        assert!(matches!(world.engine.held_back(), Some((Halt::OtherFileSystem, held)) if held.len() == 8));
+        assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 0);
+    }
+}
+
+#[test]
+fn another_device_number_with_all_files_in_place_is_a_reboot_and_nothing_else() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    world.root = Some(RootIdentity { device: 7, inode: 2 });
+    world.run(20 * MINUTE);
+    world.remove("3.png");
+    world.run(5 * MINUTE);
+    assert!(!world.engine.is_halted());
+    assert!(world.record("3.png", "named").unwrap().retired_at.is_some());
+}
+
+#[test]
+fn a_shortened_retention_counts_for_what_is_recorded_too() {
+    let rules: [(&str, &[&str]); 1] = [("a.png", &["named"])];
+    let mut world = World::new(manifest(&rules));
+    world.write("a.png", b"a");
+    world.run(15 * HOUR);
+    let mut shorter = manifest(&rules);
+    shorter.providers.get_mut(&provider("named")).unwrap().retention = Some(30 * HOUR);
+    world.give(Input::Manifest(Arc::new(shorter)));
+    world.run(MINUTE);
+    let left =
+        world.record("a.png", "named").unwrap().live().unwrap().expires_at.saturating_since(world.now.wall);
+    assert!(left > 29 * HOUR && left < 30 * HOUR, "it was due at once, and was renewed: {left:?}");
+}
+
+#[test]
+fn nothing_is_retired_by_a_look_that_failed() {
+    let rules: [(&str, &[&str]); 1] = [("*.png", &["named"])];
+    let mut world = World::new(manifest(&rules));
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    world.remove("3.png");
+    world.run(5 * SECOND);
+    world.unreadable = true;
+    world.give(Input::Touched { paths: Vec::new(), everything: true });
+    world.run(5 * MINUTE);
+    world.restart(manifest(&rules));
+    world.run(5 * MINUTE);
+    assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 0);
+}
+
+#[test]
+fn a_pass_ends_although_its_look_at_the_folder_hangs() {
+    let mut world = World::with_mode(manifest(&[("*.png", &["named"])]), ONCE);
+    world.deaf = true;
+    world.run(MINUTE);
+    world.give(Input::ScanHung);
+    world.run(MINUTE);
+    assert!(world.engine.is_finished(world.now));
+}
+
+#[test]
+fn a_pass_ends_although_what_it_tried_is_not_wanted_any_more() {
+    let mut world = World::with_mode(manifest(&[("a.png", &["named"]), ("b.png", &["named"])]), ONCE);
+    world.write("b.png", b"b");
+    world.write("a.png", b"a");
+    world.run(Duration::from_millis(4));
+    // It goes between the look and the upload.
+    world.folder.remove(&path("a.png"));
+    world.run(10 * MINUTE);
+    assert!(world.engine.is_finished(world.now));
+    assert_eq!(world.engine.summary().failing, 1);
+}
+
+#[test]
+fn a_pass_ends_although_walks_take_longer_than_the_time_between_them() {
+    let mut manifest = manifest(&[("*.png", &["named"])]);
+    manifest.sync.rescan = Duration::from_millis(1);
+    let mut world = World::with_mode(manifest, ONCE);
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    assert!(world.engine.is_finished(world.now));
+}
+
+#[test]
+fn two_entries_never_overwrite_each_other_under_one_id() {
+    let mut manifest = manifest(&[("a.png", &["named"]), ("b.png", &["named"])]);
+    for rule in &mut manifest.rules {
+        rule.id = Some(IdTemplate::parse("logo.png").unwrap());
+    }
+    let mut world = World::new(manifest);
+    world.write("a.png", b"same");
+    world.write("b.png", b"same");
+    world.run(HOUR);
+    world.write("a.png", b"edited");
+    // The reader checks at each turn that a published URL has the bytes whose hash is recorded for it.
+    world.run(6 * 24 * HOUR);
+    assert_eq!(world.record("a.png", "named").unwrap().live().unwrap().size, 6);
+    assert_eq!(world.url("b.png", "named"), None);
+    // What is kept alive without its file holds its ID as well.
+    world.remove("a.png");
+    world.run(6 * 24 * HOUR);
+    assert_eq!(world.record("a.png", "named").unwrap().live().unwrap().size, 6);
+    assert_eq!(world.dead_urls_seen, 0);
+}
+
+#[test]
+fn a_retired_url_that_ends_soon_does_not_shorten_a_pause() {
+    let rules: [(&str, &[&str]); 1] = [("*.png", &["numbered"])];
+    let mut world = World::new(manifest(&rules));
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    world.remove("3.png");
+    // It is retired, and a few seconds of its six hours are left.
+    world.run(5 * HOUR + 56 * MINUTE);
+    let mut failure = crate::domain::failure::Failure::without_answer(FailureClass::Throttled, "slow down");
+    failure.retry_after = Some(5 * MINUTE);
+    world.mood.insert(provider("numbered"), super::world::Mood::Failing(failure));
+    world.write("new.png", b"new");
+    world.run(10 * SECOND);
+    let before = world.requests_to("numbered");
+    world.run(4 * MINUTE);
+    assert_eq!(world.requests_to("numbered"), before);
+}
+
+#[test]
+fn a_look_that_is_answered_by_an_unreadable_folder_still_answers_a_pass() {
+    let mut world = World::with_mode(manifest(&[("*.png", &["named"])]), ONCE);
+    world.deaf = true;
+    world.run(SECOND);
+    let root = RootHealth::Unreadable { reason: "permission denied".to_owned() };
+    let report = ScanReport {
+        coverage: Coverage::Everything,
+        root,
+        files: Vec::new(),
+        unreadable_folders: Vec::new(),
+    };
+    world.give(Input::Scanned(report));
+    world.run(MINUTE);
+    assert!(world.engine.is_finished(world.now));
+}
