@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
-use crate::stage::{Stage, all_at_once, file, files, pause};
+use crate::stage::{Stage, file, files, pause, play};
 
 #[test]
 fn twenty_kills_tear_no_state_lose_no_entry_and_kill_no_url() {
-    all_at_once(0..4, five_kills);
+    play(
+        [("first", 0), ("second", 1), ("third", 2), ("fourth", 3)]
+            .map(|(name, row)| (name, move || five_kills(row))),
+    );
 }
 
 fn five_kills(row: usize) {

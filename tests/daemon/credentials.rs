@@ -10,8 +10,8 @@ fn with_token_file(stage: &Stage) -> String {
     stage.accounts().replace("auth_token = { env = \"PLIVO_AUTH_TOKEN\" }", &token)
 }
 
-#[test]
-fn a_missing_credential_blocks_its_provider_alone_until_it_is_there() {
+/// It blocks its provider alone, until it is there; and one that goes away again leaves what was read before.
+pub(crate) fn a_credential_is_missing_and_comes_late() {
     let stage = Stage::new();
     stage.put("media.toml", &(with_token_file(&stage) + &file("logo.png")));
     stage.put("logo.png", "logo");

@@ -3,22 +3,18 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::stage::{LIFE, Mount, Stage, all_at_once, file, files, pause, put, rename, skip};
+use crate::stage::{LIFE, Mount, Stage, file, files, pause, put, rename, skip};
 
 #[derive(Clone, Copy, Debug)]
-enum Loss {
+pub(crate) enum Loss {
     RenamedAway,
     Removed,
     Replaced,
     MountedOver,
 }
 
-#[test]
-fn urls_outlive_the_folder_and_it_is_taken_up_again_when_it_is_back() {
-    all_at_once([Loss::RenamedAway, Loss::Removed, Loss::Replaced, Loss::MountedOver], lose_and_find);
-}
-
-fn lose_and_find(loss: Loss) {
+/// The folder goes away for longer than media live, and is taken up again when it is back.
+pub(crate) fn the_folder_is(loss: Loss) {
     let stage = Stage::new();
     let photos = ["photos/1.jpg", "photos/2.jpg", "photos/3.jpg"];
     let fill = || {

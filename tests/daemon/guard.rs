@@ -6,7 +6,7 @@ use crate::stage::{Stage, files, pause};
 
 #[test]
 fn an_approval_releases_the_guard_of_the_running_daemon_within_seconds() {
-    let stage = Stage::with_life(Duration::from_secs(300));
+    let stage = Stage::with_life(Duration::from_secs(60));
     stage.manifest(&(files("photos/*.jpg", "bandwidth") + &files("*.png", "bandwidth")));
     stage.put("logo.png", "logo");
     for number in 0..12 {

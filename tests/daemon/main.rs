@@ -11,6 +11,7 @@ mod guard;
 mod inside;
 mod manifests;
 mod outages;
+mod outliving;
 mod process;
 mod reader;
 mod stage;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::stage::{LIFE, Stage, all_at_once, file, files, pause, put, rename};
+use crate::stage::{LIFE, Stage, file, files, pause, put, rename};
 
-const BROKEN: &str = "version = 1\n<<<<<<< HEAD\n[[media]]\n";
+pub(crate) const BROKEN: &str = "version = 1\n<<<<<<< HEAD\n[[media]]\n";
 
 #[test]
 fn a_manifest_that_breaks_keeps_the_old_one_in_force_until_it_is_mended() {
@@ -39,33 +39,31 @@ fn a_manifest_that_breaks_keeps_the_old_one_in_force_until_it_is_mended() {
     stage.nobody_was_let_down();
 }
 
-#[test]
-fn a_restart_with_a_broken_or_absent_manifest_goes_on_from_the_last_good_one_and_says_so() {
-    all_at_once([Some(BROKEN), None], |text| {
-        let stage = Stage::new();
-        stage.manifest(&file("logo.png"));
-        stage.put("logo.png", "logo");
-        stage.put("badge.png", "badge");
-        let mut daemon = stage.run();
-        stage.until_content("logo.png", "plivo", "logo");
-        stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
-        daemon.stop();
+/// The daemon is started again, and goes on from the last good manifest, loudly.
+pub(crate) fn the_manifest_is_broken_or_absent_at_a_restart(text: Option<&str>) {
+    let stage = Stage::new();
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "logo");
+    stage.put("badge.png", "badge");
+    let mut daemon = stage.run();
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
+    daemon.stop();
 
-        match text {
-            Some(text) => stage.put("media.toml", text),
-            None => stage.remove("media.toml"),
-        }
-        let mut daemon = stage.run();
-        daemon.until_says("starting from the last one that worked");
-        stage.put("logo.png", "new logo");
-        stage.until_content("logo.png", "plivo", "new logo");
-        pause(LIFE);
-        assert_eq!(stage.content("logo.png", "bandwidth").as_deref(), Some("new logo"));
-        stage.manifest(&(file("logo.png") + &file("badge.png")));
-        stage.until_content("badge.png", "plivo", "badge");
-        daemon.stop();
-        stage.nobody_was_let_down();
-    });
+    match text {
+        Some(text) => stage.put("media.toml", text),
+        None => stage.remove("media.toml"),
+    }
+    let mut daemon = stage.run();
+    daemon.until_says("starting from the last one that worked");
+    stage.put("logo.png", "new logo");
+    stage.until_content("logo.png", "plivo", "new logo");
+    pause(LIFE);
+    assert_eq!(stage.content("logo.png", "bandwidth").as_deref(), Some("new logo"));
+    stage.manifest(&(file("logo.png") + &file("badge.png")));
+    stage.until_content("badge.png", "plivo", "badge");
+    daemon.stop();
+    stage.nobody_was_let_down();
 }
 
 #[test]
@@ -103,39 +101,36 @@ fn a_changed_root_or_state_dir_is_told_and_waits_for_a_restart() {
     stage.nobody_was_let_down();
 }
 
-#[test]
-fn entries_whose_providers_table_vanished_live_on_while_the_guard_holds_them_back() {
-    // Whether the table goes under the running daemon or between two runs.
-    all_at_once([false, true], |restart| {
-        let stage = Stage::new();
-        let life = LIFE.as_secs();
-        stage.manifest(&(files("photos/*.jpg", "plivo") + &files("logo.png", "bandwidth")));
-        stage.put("logo.png", "logo");
-        let photos: Vec<String> = (0..12).map(|number| format!("photos/{number}.jpg")).collect();
-        for photo in &photos {
-            stage.put(photo, photo);
-        }
-        let mut daemon = stage.run();
-        for photo in &photos {
-            stage.until_content(photo, "plivo", photo);
-        }
-        stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
-        if restart {
-            daemon.stop();
-        }
-        let without = format!("version = 1\n{}{}", stage.bandwidth(life), files("logo.png", "bandwidth"));
-        stage.put("media.toml", &without);
-        if restart {
-            daemon = stage.run();
-        }
-        daemon.until_says("halted by the guard");
-        pause(LIFE + Duration::from_secs(1));
-        for photo in &photos {
-            assert_eq!(stage.content(photo, "plivo").as_deref(), Some(photo.as_str()), "{}", stage.log());
-        }
+/// More entries than the guard lets go lose their provider's table, under the running daemon or between two runs.
+pub(crate) fn the_table_of_a_provider_vanishes(restart: bool) {
+    let stage = Stage::new();
+    let life = LIFE.as_secs();
+    stage.manifest(&(files("photos/*.jpg", "plivo") + &files("logo.png", "bandwidth")));
+    stage.put("logo.png", "logo");
+    let photos: Vec<String> = (0..12).map(|number| format!("photos/{number}.jpg")).collect();
+    for photo in &photos {
+        stage.put(photo, photo);
+    }
+    let mut daemon = stage.run();
+    for photo in &photos {
+        stage.until_content(photo, "plivo", photo);
+    }
+    stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
+    if restart {
         daemon.stop();
-        stage.nobody_was_let_down();
-    });
+    }
+    let without = format!("version = 1\n{}{}", stage.bandwidth(life), files("logo.png", "bandwidth"));
+    stage.put("media.toml", &without);
+    if restart {
+        daemon = stage.run();
+    }
+    daemon.until_says("halted by the guard");
+    pause(LIFE + Duration::from_secs(1));
+    for photo in &photos {
+        assert_eq!(stage.content(photo, "plivo").as_deref(), Some(photo.as_str()), "{}", stage.log());
+    }
+    daemon.stop();
+    stage.nobody_was_let_down();
 }
 
 #[test]

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, all_at_once, file, pause};
+use crate::stage::{Stage, file, pause, play};
 
 #[test]
 fn an_outage_shorter_than_the_margin_is_not_noticed_by_readers() {
     let reply = |status: u16| json!({"reply": {"status": status, "body": "{\"description\": \"down\"}"}});
-    all_at_once(
-        [reply(503), reply(401), json!({"reset": "head"}), json!("hang"), json!("lost_reply"), json!("html")],
-        |action| endure(&action),
-    );
+    let troubles = [
+        ("unavailable", reply(503)),
+        ("credentials refused", reply(401)),
+        ("connections reset", json!({"reset": "head"})),
+        ("no answer", json!("hang")),
+        ("answers lost", json!("lost_reply")),
+        ("a captive portal", json!("html")),
+    ];
+    play(troubles.map(|(name, action)| (name, move || endure(&action))));
 }
 
 fn endure(action: &Value) {
@@ -48,7 +53,7 @@ fn endure(action: &Value) {
 fn a_wish_to_wait_is_honoured_for_the_whole_account_and_for_no_other() {
     let stage = Stage::with_life(Duration::from_secs(600));
     stage.manifest(&(file("1.png") + &file("2.png") + &file("3.png")));
-    let too_many = json!({"reply": {"status": 429, "headers": {"Retry-After": "6"}, "body": "{}"}});
+    let too_many = json!({"reply": {"status": 429, "headers": {"Retry-After": "4"}, "body": "{}"}});
     stage.put("1.png", "1");
     let mut daemon = stage.run();
     stage.until_content("1.png", "bandwidth", "1");
@@ -64,7 +69,7 @@ fn a_wish_to_wait_is_honoured_for_the_whole_account_and_for_no_other() {
     let requests = stage.control().requests();
     let sent: Vec<_> = requests.iter().filter(|request| request.method == "PUT").collect();
     let pause = sent[2].at.saturating_since(sent[1].at);
-    assert!(pause >= Duration::from_secs(6), "{pause:?}");
+    assert!(pause >= Duration::from_secs(4), "{pause:?}");
     daemon.stop();
     stage.nobody_was_let_down();
 }

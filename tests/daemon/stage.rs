@@ -231,14 +231,20 @@ impl Stage {
     }
 }
 
-/// Plays a scene with each row of a table, all at once: they do nothing but wait.
-pub(crate) fn all_at_once<T: Send>(rows: impl IntoIterator<Item = T>, scene: impl Fn(T) + Sync) {
+/// A day, or a part of it.
+pub(crate) type Scene = fn();
+
+/// Plays scenes at the same time: they do little but wait. Their names tell which of them failed.
+pub(crate) fn play<'a, S: FnOnce() + Send>(scenes: impl IntoIterator<Item = (&'a str, S)>) {
     std::thread::scope(|scope| {
-        let scene = &scene;
-        let scenes: Vec<_> = rows.into_iter().map(|row| scope.spawn(move || scene(row))).collect();
-        let failed =
-            scenes.into_iter().map(std::thread::ScopedJoinHandle::join).filter(Result::is_err).count();
-        assert_eq!(failed, 0, "scenes failed");
+        let start = |(name, scene): (&'a str, S)| {
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            (name, thread.spawn_scoped(scope, scene).unwrap())
+        };
+        let playing: Vec<_> = scenes.into_iter().map(start).collect();
+        let ended = playing.into_iter().map(|(name, scene)| (name, scene.join()));
+        let failed: Vec<_> = ended.filter(|(_, end)| end.is_err()).map(|(name, _)| name).collect();
+        assert!(failed.is_empty(), "failed: {failed:?}");
     });
 }
 

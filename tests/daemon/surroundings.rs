@@ -47,7 +47,7 @@ fn an_idle_daemon_sleeps() {
     let mut daemon = stage.run();
     stage.until_content("logo.png", "plivo", "logo");
     stage.until_content("photos/19.jpg", "bandwidth", "19");
-    pause(Duration::from_secs(4));
+    pause(Duration::from_secs(3));
     let before = switches(daemon.pid());
     pause(Duration::from_secs(5));
     let after = switches(daemon.pid());
