@@ -58,7 +58,7 @@ fn while_something_else_is_in_the_state_folders_place_renewals_go_on_and_are_rec
 
 #[test]
 fn a_full_disk_under_the_state_folder_stops_no_renewal_and_no_url_of_bandwidth_dies() {
-    let stage = Stage::new();
+    let stage = Stage::with_life(Duration::from_secs(12));
     let folder = stage.beside("state");
     fs::create_dir(&folder).unwrap();
     let Some(mount) = Mount::over(&folder, 256 << 10) else { return skip("nothing may be mounted here") };
