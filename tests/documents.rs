@@ -1,0 +1,158 @@
+//! README.md and ARCHITECTURE.md against the code: what there is stands there, and what stands there is there.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use mediakeep::cli::args::Cli;
+use mediakeep::domain::manifest;
+use mediakeep::provider::KINDS;
+
+const README: &str = include_str!("../README.md");
+const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What stands between single backticks, outside fenced blocks, cut into words.
+fn words_in_code(text: &str) -> BTreeSet<String> {
+    let prose: String = text.split("```").step_by(2).collect();
+    let codes = prose.split('`').skip(1).step_by(2);
+    let words = codes.flat_map(|code| code.split([' ', '\n', '/', '|', '=', ',']));
+    words.map(str::to_owned).collect()
+}
+
+/// The Rust files below a folder.
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![here(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_manual_has_every_command_flag_and_exit_code() {
+    let known = words_in_code(README);
+    let mut cli = Cli::command();
+    cli.build();
+    let mut missing = Vec::new();
+    for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+        let name = command.get_name();
+        missing.extend((!known.contains(name) && name != "mediakeep").then(|| name.to_owned()));
+        let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        let flags = arguments.filter_map(|argument| argument.get_long().map(|long| format!("--{long}")));
+        missing.extend(flags.filter(|flag| !known.contains(flag.as_str())));
+    }
+    let help = cli.get_after_help().unwrap().to_string();
+    let codes: Vec<_> = help.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(codes.len() > 5, "{help}");
+    let has_row = |code: &str| README.lines().any(|line| line.starts_with(&format!("| {code} |")));
+    missing.extend(codes.into_iter().filter(|code| !has_row(code)).map(str::to_owned));
+    assert!(missing.is_empty(), "README.md does not tell of {missing:?}");
+}
+
+#[test]
+fn the_manual_has_every_key() {
+    let known = words_in_code(README);
+    let reference = manifest::reference(KINDS);
+    let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let keys: Vec<_> = rows.collect();
+    assert!(keys.len() > 20, "{reference}");
+    let missing: Vec<_> = keys.into_iter().filter(|key| !known.contains(*key)).collect();
+    assert!(missing.is_empty(), "README.md does not tell of {missing:?}");
+}
+
+#[test]
+fn every_test_that_an_invariant_names_exists() {
+    let table = ARCHITECTURE.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names: Vec<_> = table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| {
+            code.contains('_')
+                && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+        })
+        .filter(|code| *code != "expires_at")
+        .collect();
+    assert!(names.len() > 30);
+    let code: String = [sources("src"), sources("tests")]
+        .concat()
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let missing: Vec<_> = names.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that are not there: {missing:?}");
+}
+
+#[test]
+fn the_map_names_every_module_of_the_domain_and_of_the_engine() {
+    let map = ARCHITECTURE.split("```").nth(1).unwrap();
+    for folder in ["src/domain", "src/domain/reconciler", "src/local", "src/daemon", "src"] {
+        for entry in fs::read_dir(here(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let folder_name = format!("{name}/");
+            let shown = map.contains(&name) || map.contains(&folder_name);
+            assert!(
+                shown || ["mod.rs", "testing.rs", "tests"].contains(&&*name),
+                "{folder}/{name} is not on the map"
+            );
+        }
+    }
+}
+
+/// Tests may reach further: they compare what two layers say.
+#[test]
+fn layers_use_only_what_the_map_allows() {
+    let outside = [
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "std::env::var",
+        "tokio",
+        "tracing",
+        "reqwest",
+        "rustix",
+        "notify",
+    ];
+    let layers: [(&str, &[&str], &[&str]); 5] = [
+        ("domain", &["domain"], &outside),
+        ("provider", &["provider", "domain"], &[]),
+        ("local", &["local", "domain"], &[]),
+        ("emulator", &["emulator", "domain"], &[]),
+        ("daemon", &["daemon", "provider", "local", "domain"], &[]),
+    ];
+    for (layer, allowed, banned) in layers {
+        for path in sources(&format!("src/{layer}")) {
+            if path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for line in lines {
+                for used in line.split("crate::").skip(1) {
+                    let name = used.split(|c: char| !c.is_ascii_lowercase()).next().unwrap();
+                    assert!(name.is_empty() || allowed.contains(&name), "{}: {line}", path.display());
+                }
+                for word in banned {
+                    let used = line.contains(&format!("{word}::")) || line.contains(&format!("use {word};"));
+                    assert!(!used, "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
