@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::args::{Approve, Global};
 use super::chain;
 use super::exit::Exit;
-use super::table::shown;
+use super::table::{count, shown};
 use super::voice::{ask, fail, print, tell};
 use super::workspace::Workspace;
 use crate::domain::approval::Approval;
@@ -20,13 +20,13 @@ pub(super) fn run(global: &Global, options: &Approve) -> Result<Exit, Exit> {
         tell("the guard holds nothing back");
         return Ok(Exit::Done);
     };
-    tell(&format!("the guard holds back {} entries: {halt}", held_back.len()));
+    tell(&format!("the guard holds back {}: {halt}", count(held_back.len(), "entry", "entries")));
     let mut list = String::new();
     for key in held_back {
         let _ = writeln!(list, "{}\t{}", shown(key.path.as_str()), key.provider);
     }
     let printed = print(&list);
-    tell("approved, they are not renewed any more, and their URLs end by themselves");
+    tell("once approved, they are not renewed any more, and their URLs end by themselves");
     if !options.yes && !is_agreed() {
         fail("nothing was approved; answer yes at a terminal, or use --yes");
         return Ok(Exit::Halted);

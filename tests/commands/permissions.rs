@@ -66,7 +66,11 @@ fn a_folder_that_may_not_be_listed_protects_what_is_below_it() {
     run(&stage, &["sync"]).exits(0);
     let url = stage.url("folder/three.png", "bandwidth");
     mode(&stage.path("folder"), 0);
-    run(&stage, &["sync"]).exits_without_data(0).says("folder").says("3 of 3 entries alive");
+    run(&stage, &["sync"])
+        .exits_without_data(0)
+        .says("folder")
+        .says("3 of 3 entries alive")
+        .never_says("blocked");
     run(&stage, &["plan"]).exits(0).says("folder cannot be listed");
     let entry = stage.entry("folder/three.png", "bandwidth");
     mode(&stage.path("folder"), 0o755);

@@ -272,7 +272,7 @@ impl Reconciler {
         for path in self.unseen(&report.coverage) {
             let hidden = report.unreadable_folders.iter().any(|folder| path.is_within(folder));
             let observation = match hidden {
-                true => Observation::Unreadable { reason: "its folder cannot be listed".to_owned() },
+                true => Observation::Unreadable { reason: FOLDER_UNLISTABLE.to_owned() },
                 false => Observation::Missing,
             };
             self.observe(&path, observation, turn);
@@ -358,7 +358,7 @@ impl Reconciler {
         }
         for state in self.files.known.values_mut() {
             if !matches!(state.observation, Some(Observation::Missing)) {
-                let reason = format!("the folder cannot be used: {detail}");
+                let reason = format!("{FOLDER_UNUSABLE}: {detail}");
                 state.observation = Some(Observation::Unreadable { reason });
                 state.since = turn.now.steady;
             }
@@ -399,5 +399,12 @@ impl Reconciler {
     }
 }
 
+/// Whether a trouble is that of a folder, which is told once for all the files in it.
+pub(super) fn is_of_folder(detail: &str) -> bool {
+    detail.contains(FOLDER_UNUSABLE) || detail.contains(FOLDER_UNLISTABLE)
+}
+
+const FOLDER_UNUSABLE: &str = "the folder cannot be used";
+const FOLDER_UNLISTABLE: &str = "its folder cannot be listed";
 /// How soon a folder that could not be looked at is tried again.
 const RETRY_UNUSABLE: Duration = Duration::from_secs(10);

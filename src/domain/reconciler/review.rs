@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{Entry, Lane, Standing};
+use super::files::is_of_folder;
 use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId};
@@ -243,9 +244,11 @@ impl Reconciler {
         };
         let present = entry.record.as_ref().and_then(|record| record.trouble.as_ref());
         let Some(block) = block else {
-            if present.is_some() && entry.attempts() == 0 {
+            if let Some(present) = present.filter(|_| entry.attempts() == 0) {
+                if !is_of_folder(&present.detail) {
+                    turn.events.push(Event::Recovered { key: key.clone() });
+                }
                 self.edit(key, entry, Visible::Eventually, turn.now, |record| record.trouble = None);
-                turn.events.push(Event::Recovered { key: key.clone() });
             }
             return;
         };
@@ -268,7 +271,10 @@ impl Reconciler {
         self.edit(key, entry, Visible::Eventually, turn.now, |record| {
             record.trouble = Some(Box::new(trouble));
         });
-        turn.events.push(Event::Blocked { key: key.clone(), kind, detail, kept_alive });
+        // What is wrong with a whole folder is told for the folder, not for a hundred thousand files.
+        if !is_of_folder(&detail) {
+            turn.events.push(Event::Blocked { key: key.clone(), kind, detail, kept_alive });
+        }
     }
 
     fn is_changing_for_long(&self, key: &EntryKey, steady: Timestamp) -> bool {

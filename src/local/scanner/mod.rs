@@ -104,7 +104,9 @@ pub struct Folder {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanWarning {
     /// Names that can't be a path in a manifest.
-    #[error("{count} names are no UTF-8 or too long and are passed over, {example} among them; rename them")]
+    #[error(
+        "names that are no UTF-8 or too long are passed over ({count}, {example} among them); rename them"
+    )]
     UnusableNames {
         /// How many.
         count: u64,
