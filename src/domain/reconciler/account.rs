@@ -139,6 +139,7 @@ impl Reconciler {
         let needed: BTreeSet<&ProviderName> = self.entries.keys().map(|key| &key.provider).collect();
         let manifest = &self.manifest;
         self.accounts.retain(|name, _| manifest.providers.contains_key(name) || needed.contains(name));
+        self.learn_patience();
     }
 
     pub(super) fn connect(

@@ -32,6 +32,8 @@ pub(super) struct Recording {
     publishing: bool,
     /// When the next snapshot may start: saving takes no more than a fiftieth of the time, if readers can wait.
     not_before: Timestamp,
+    /// How long readers of the state can wait, whatever the disk does.
+    patience: Duration,
     /// Shut while the state folder can't be written.
     broken: Option<Gate>,
     /// What people are told when the next snapshot is in place.
@@ -50,6 +52,7 @@ impl Recording {
             publish_at: None,
             publishing: false,
             not_before: Timestamp::MIN,
+            patience: Duration::MAX,
             broken: None,
             held_back: Vec::new(),
             in_publication: Vec::new(),
@@ -98,7 +101,8 @@ impl Recording {
     fn shut(&mut self, detail: String, turn: &mut Turn) {
         let steady = turn.now.steady;
         let mut gate = self.broken.unwrap_or_default();
-        gate.shut(steady, Duration::from_secs(1 << gate.attempts.min(5)));
+        let wait = Duration::from_secs(1 << gate.attempts.min(5));
+        gate.shut(steady, wait.min(self.patience.max(RETRY_MIN)));
         if self.broken.replace(gate).is_none() {
             turn.events.push(Event::StateUnwritable { detail });
             turn.released.append(&mut self.in_publication);
@@ -122,11 +126,15 @@ impl Recording {
 }
 
 impl Reconciler {
+    /// However slow or broken a disk is, readers see a new URL well before the old one ends.
+    pub(super) fn learn_patience(&mut self) {
+        let delays = self.accounts.values().map(|account| account.terms.publication_delay());
+        self.recording.patience = delays.min().unwrap_or(Duration::MAX);
+    }
+
     pub(super) fn take_published(&mut self, result: Result<(), String>, took: Duration, turn: &mut Turn) {
-        // However slow the disk is, readers see a new URL well before the old one ends.
-        let longest = self.accounts.values().map(|account| account.terms.publication_delay()).min();
-        let pause = took.saturating_mul(PAUSE_PER_SAVE).min(longest.unwrap_or(Duration::MAX)).max(PAUSE_MIN);
         let recording = &mut self.recording;
+        let pause = took.saturating_mul(PAUSE_PER_SAVE).min(recording.patience).max(PAUSE_MIN);
         recording.publishing = false;
         recording.not_before = turn.now.steady + pause;
         match result {
@@ -210,3 +218,4 @@ impl Reconciler {
 const NEWS_DELAY_MAX: Duration = Duration::from_secs(10);
 const PAUSE_PER_SAVE: u32 = 50;
 const PAUSE_MIN: Duration = Duration::from_millis(500);
+const RETRY_MIN: Duration = Duration::from_secs(1);

@@ -113,6 +113,25 @@ fn a_slow_disk_never_keeps_a_new_url_from_readers_until_the_old_one_is_dead() {
 }
 
 #[test]
+fn a_state_folder_that_can_be_written_again_is_written_soon_however_short_media_live() {
+    let seconds = |count: u64| Duration::from_secs(count);
+    for life in [seconds(20), 6 * HOUR] {
+        let mut wanted = manifest(&[("a.png", &["numbered"])]);
+        for config in wanted.providers.values_mut() {
+            config.retention = Some(life);
+        }
+        let mut world = World::new(wanted);
+        world.write("a.png", b"a");
+        world.run(seconds(1));
+        world.state_writable = false;
+        world.run(life * 3);
+        world.state_writable = true;
+        world.run((life / 20).min(seconds(33)));
+        assert_eq!(world.count(|event| matches!(event, Event::StateWritable)), 1, "{life:?}");
+    }
+}
+
+#[test]
 fn a_credential_that_was_missing_is_looked_up_until_it_is_there() {
     let mut world = World::new(manifest(&[("a.png", &["named", "numbered"])]));
     let missing =
