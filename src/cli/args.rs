@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Keeps uploaded media alive at providers that throw it away.
 #[derive(Debug, Parser)]
@@ -15,6 +15,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The definitions that help, man page and completions are made from: those of the types here, but for options
+/// that some commands have no use for and do not show.
+pub(super) fn command() -> clap::Command {
+    let path = clap::value_parser!(PathBuf);
+    let hidden = move |id: &'static str| Arg::new(id).long(id).hide(true).value_parser(path.clone());
+    ["emulate", "demo", "completions", "man"].into_iter().fold(Cli::command(), |command, name| {
+        command.mut_subcommand(name, |sub| sub.arg(hidden("manifest").short('m')).arg(hidden("config")))
+    })
+}
+
+/// What was typed.
+///
+/// # Errors
+/// What is wrong with it; a wish for help is an error, too.
+pub(super) fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches()?)
 }
 
 /// Options of every command.

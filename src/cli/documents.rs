@@ -2,22 +2,22 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, CommandFactory as _};
+use clap::Arg;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use super::args::{ABOUT, Cli, EXIT_CODES};
+use super::args::{self, ABOUT, EXIT_CODES};
 use super::exit::Exit;
 use super::voice::print;
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mediakeep", &mut script);
+    clap_complete::generate(shell, &mut args::command(), "mediakeep", &mut script);
     print(&String::from_utf8_lossy(&script))
 }
 
 /// One page for everything, so that nobody has to look for the page of a command.
 pub(super) fn man() -> Exit {
-    let command = Cli::command();
+    let command = args::command();
     let version = concat!("mediakeep ", env!("CARGO_PKG_VERSION"));
     let mut page = Roff::new();
     page.control("TH", ["MEDIAKEEP", "1", "", version, "User Commands"]);
@@ -37,7 +37,8 @@ pub(super) fn man() -> Exit {
     about.for_each(|paragraph| paragraphs(&mut page, paragraph));
     page.control("SH", ["COMMANDS"]);
     for sub in command.get_subcommands() {
-        let own: Vec<&Arg> = sub.get_arguments().filter(|arg| !arg.is_global_set()).collect();
+        let own: Vec<&Arg> =
+            sub.get_arguments().filter(|arg| !arg.is_global_set() && !arg.is_hide_set()).collect();
         page.control("SS", [heading(sub.get_name(), &own).as_str()]);
         paragraphs(&mut page, &format!("{}.", sub.get_about().map(ToString::to_string).unwrap_or_default()));
         for arg in own {

@@ -22,13 +22,12 @@ mod url;
 mod voice;
 mod workspace;
 
-use args::{Cli, Command};
-use clap::Parser as _;
+use args::Command;
 use exit::Exit;
 
 /// Runs the command that was typed.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match args::parse() {
         Ok(cli) => cli,
         Err(error) => {
             let failed = error.use_stderr();

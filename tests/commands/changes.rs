@@ -50,6 +50,18 @@ fn new_content_gets_a_new_url_and_the_old_one_is_remembered() {
 }
 
 #[test]
+fn an_older_url_leaves_the_state_when_it_has_ended() {
+    let stage = Stage::with_logo_published();
+    stage.write("logo.png", b"another logo");
+    stage.run(["sync"]).exits(0);
+    stage.edit_state(|state| {
+        state["media"]["logo.png"]["bandwidth"]["previous"][0]["expires_at"] = json!(now());
+    });
+    stage.run(["sync"]).exits(0);
+    assert_eq!(stage.entry("logo.png", "bandwidth")["previous"], json!([]));
+}
+
+#[test]
 fn a_file_that_was_only_touched_or_written_again_alike_is_not_uploaded() {
     let stage = Stage::with_logo_published();
     let requests = stage.requests();

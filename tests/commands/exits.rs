@@ -184,6 +184,29 @@ fn one_id_for_two_contents_blocks_the_later_entry_and_one_content_is_shared() {
 }
 
 #[test]
+fn one_content_under_one_id_is_uploaded_once_and_serves_both_at_once() {
+    let stage = Stage::new();
+    let glob = format!("{}id = \"same.png\"\n", files("*.png", "bandwidth"));
+    stage.manifest(&format!("{}{glob}", stage.bandwidth("")));
+    for name in ["a.png", "b.png", "c.png"] {
+        stage.write(name, b"one");
+    }
+    stage.run(["sync"]).exits_without_data(0).says("3 of 3 entries alive");
+    assert_eq!(stage.requests(), 1);
+    assert_eq!(stage.url("a.png", "bandwidth"), stage.url("c.png", "bandwidth"));
+}
+
+#[test]
+fn ids_that_differ_in_case_only_are_one_id() {
+    let stage = Stage::new();
+    let glob = format!("{}id = \"{{name}}\"\n", files("*.png", "bandwidth"));
+    stage.manifest(&format!("{}{glob}", stage.bandwidth("")));
+    stage.write("a.png", b"one");
+    stage.write("A.png", b"two");
+    stage.run(["sync"]).exits_without_data(4).says("id-taken").says("1 of 2 entries alive");
+}
+
+#[test]
 fn url_of_what_is_unknown_is_4_and_of_what_can_be_no_file_is_2() {
     let stage = Stage::with_logo_published();
     for nothing in ["other.png", "logo.png/x", "LOGO.PNG"] {

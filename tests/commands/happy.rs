@@ -163,6 +163,13 @@ fn help_goes_to_standard_output_and_wrong_usage_to_standard_error() {
         assert_eq!(run.stderr, "", "{command}");
     }
     stage.run(["--help"]).exits(0).prints("Exit codes");
+    // What a command has no use for it takes without a word, before it or after it, and does not show.
+    for arguments in
+        [["-m", "x", "man"], ["man", "-m", "x"], ["man", "--config", "x"], ["--config", "x", "man"]]
+    {
+        assert_eq!(stage.run(arguments).exits(0).stderr, "");
+    }
+    assert!(!stage.run(["man", "--help"]).exits(0).stdout.contains("--manifest"));
     stage.run(["--version"]).exits(0).prints("mediakeep 0.");
     stage.run::<&str>([]).exits_without_data(2).says("Usage");
     for wrong in

@@ -23,16 +23,25 @@ pub(super) struct Files {
     looks_by_time: BTreeSet<(Timestamp, RelPath)>,
     next_walk: Timestamp,
     /// Whether an answer is awaited.
-    pub scanning: bool,
+    pub scan: Scan,
     /// Whether the whole folder has been looked at at least once.
     pub walked: bool,
     /// Whether a look at everything was answered at least once, be it by a failure.
     pub answered: bool,
-    /// Whether the look that is under way makes no progress.
-    pub hung: bool,
     /// Why the folder can't be looked at, if so.
     pub unusable: Option<String>,
     generation: u32,
+}
+
+/// The look that was asked for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// It was answered.
+    Idle,
+    /// Its answer is awaited.
+    UnderWay,
+    /// It makes no progress.
+    Hung,
 }
 
 #[derive(Debug)]
@@ -67,10 +76,9 @@ impl Files {
             looks: BTreeMap::new(),
             looks_by_time: BTreeSet::new(),
             next_walk: steady,
-            scanning: false,
+            scan: Scan::Idle,
             walked: false,
             answered: false,
-            hung: false,
             unusable: None,
             generation: 0,
         }
@@ -130,7 +138,7 @@ impl Files {
     }
 
     pub(super) fn next_look(&self) -> Option<Timestamp> {
-        if self.scanning {
+        if self.scan != Scan::Idle {
             return None;
         }
         Some(self.looks_by_time.first().map_or(self.next_walk, |(at, _)| self.next_walk.min(*at)))
@@ -234,8 +242,7 @@ impl Reconciler {
     }
 
     pub(super) fn take_report(&mut self, report: ScanReport, turn: &mut Turn) {
-        self.files.scanning = false;
-        self.files.hung = false;
+        self.files.scan = Scan::Idle;
         let whole = report.coverage == Coverage::Everything;
         self.files.answered |= whole;
         match report.root {
@@ -369,7 +376,7 @@ impl Reconciler {
     }
 
     pub(super) fn ask_for_scan(&mut self, turn: &mut Turn) {
-        if self.files.scanning || self.stopping {
+        if self.files.scan != Scan::Idle || self.stopping {
             return;
         }
         let steady = turn.now.steady;
@@ -377,13 +384,13 @@ impl Reconciler {
             self.files.next_walk = steady + self.manifest.sync.rescan;
             self.files.looks.clear();
             self.files.looks_by_time.clear();
-            self.files.scanning = true;
+            self.files.scan = Scan::UnderWay;
             turn.effects.push(Effect::Scan(ScanRequest::Everything));
             return;
         }
         let due = self.files.take_due_looks(steady);
         if !due.is_empty() {
-            self.files.scanning = true;
+            self.files.scan = Scan::UnderWay;
             turn.effects.push(Effect::Scan(ScanRequest::Paths(due)));
         }
     }

@@ -142,6 +142,8 @@ pub struct Reconciler {
     dirty: BTreeSet<EntryKey>,
     /// Whether all of them are to be looked at.
     all_dirty: bool,
+    /// Entries that wait for what another one with their ID and bytes is uploading.
+    sharing: BTreeSet<EntryKey>,
     retirement: Retirement,
     recording: Recording,
     /// Wall clock less steady clock, in milliseconds, when the agenda was made.
@@ -174,6 +176,7 @@ impl Reconciler {
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
             all_dirty: false,
+            sharing: BTreeSet::new(),
             retirement: Retirement::new(state.root),
             recording: Recording::new(state.lineage, state.serial),
             clock_offset_ms: offset_ms(now),
@@ -239,7 +242,7 @@ impl Reconciler {
                 }
             }
             Input::ScanHung => {
-                self.files.hung = true;
+                self.files.scan = files::Scan::Hung;
                 self.folder_unusable("looking at it takes too long".to_owned(), turn);
             }
             Input::Uploaded(outcome) => self.take_outcome(&outcome, turn),

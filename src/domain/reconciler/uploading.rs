@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::entry::{Entry, Gates};
+use super::files::Scan;
 use super::recording::Visible;
 use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId, Scope};
@@ -172,7 +173,7 @@ impl Reconciler {
         let holder = entry.claim.and_then(|claim| self.claims.get(&claim)).filter(|holder| *holder != key);
         let Some(holding) = holder.and_then(|holder| self.entries.get(holder)) else { return false };
         if holding.in_flight {
-            self.wake(key, entry, turn.now.steady + SHARED_RETRY);
+            self.sharing.insert(key.clone());
             return true;
         }
         let Some(handle) = holding.record.as_ref().and_then(|record| record.live()).cloned() else {
@@ -211,6 +212,7 @@ impl Reconciler {
         }
         self.attach(key, entry);
         self.dirty.insert(key.clone());
+        self.dirty.append(&mut self.sharing);
     }
 
     fn confirmed(
@@ -373,10 +375,14 @@ impl Reconciler {
     /// Whether a single pass has nothing left to do but to save.
     pub(super) fn is_idle_pass(&self, steady: Timestamp) -> bool {
         let Mode::Once { .. } = self.mode else { return false };
-        let looking = !(self.files.answered || self.files.hung)
-            || (self.files.scanning && !self.files.hung)
-            || (self.files.has_looks() && !self.files.hung && self.may_wait_for_files(steady))
-            || !self.dirty.is_empty();
+        let looking = match self.files.scan {
+            Scan::UnderWay => true,
+            Scan::Hung => false,
+            Scan::Idle => {
+                let busy_files = self.files.has_looks() && self.may_wait_for_files(steady);
+                !self.files.answered || busy_files || !self.dirty.is_empty()
+            }
+        };
         let sending = self.accounts.values().any(|account| account.in_flight > 0);
         if sending || (looking && !self.stopping) {
             return false;
@@ -443,4 +449,3 @@ fn keep_previous(record: &mut Record, old: Handle) {
 const PREVIOUS_MAX: usize = 50;
 /// How soon it is looked again whether an ID is free by now.
 const TAKEN_RETRY: Duration = Duration::from_secs(30);
-const SHARED_RETRY: Duration = Duration::from_secs(1);

@@ -117,6 +117,7 @@ struct Stored {
     dies_at: Timestamp,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that a scene can switch on")]
 pub(super) struct World {
     pub engine: Reconciler,
     pub now: Now,
