@@ -3,17 +3,17 @@
 use serde::Serialize;
 
 use super::args::{Check, Global};
+use super::diagnostics;
 use super::exit::Exit;
 use super::table::{count, shown};
 use super::voice::{self, fail, print_json, tell, warn};
-use super::workspace::{Texts, Workspace};
-use super::{chain, diagnostics};
+use super::workspace::{Texts, Workspace, unresolved};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest;
 use crate::domain::plan::{Action, PlanItem};
 use crate::domain::reconciler::Capacity;
 use crate::domain::time::format_duration;
-use crate::provider::{self, credentials::ProcessEnvironment, http::HttpClient};
+use crate::provider;
 
 pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
     if options.schema {
@@ -46,13 +46,9 @@ pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
 
 /// Credentials, the files that are there, and whether all of it can be kept alive.
 fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
-    let mut findings = Vec::new();
-    let http = HttpClient::new();
-    for (name, config) in &workspace.manifest.providers {
-        if let Err(error) = provider::connect(name, config, &ProcessEnvironment, &http) {
-            findings.push(Finding::Credential { severity: "error", message: chain(&error) });
-        }
-    }
+    let problems = unresolved(&workspace.manifest).into_iter();
+    let mut findings: Vec<Finding> =
+        problems.map(|message| Finding::Credential { severity: "error", message }).collect();
     let (mut engine, now) = workspace.looked_at()?;
     findings.extend(engine.capacity().into_iter().filter(Capacity::is_exceeded).map(Finding::capacity));
     let blocked = engine.plan(now, false).items.into_iter().filter(|item| item.action == Action::Blocked);

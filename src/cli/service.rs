@@ -12,7 +12,7 @@ use super::listing::{Entry, Listing, NO_ENTRIES};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
 use super::voice::{self, fail, fail_with_help, print_json, tell};
-use super::workspace::{Texts, Workspace};
+use super::workspace::{Texts, Workspace, unresolved};
 use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
@@ -45,8 +45,17 @@ pub(super) fn sync(global: &Global, json: bool) -> Exit {
     let (reporter, counts) = PassReporter::new(visible, global.verbose > 0);
     let state_dir = workspace.manifest.sync.state_dir.clone();
     let mode = Mode::Once { tries: TRIES, patience: PATIENCE };
+    let manifest = workspace.manifest.clone();
     let summary = match start(global, workspace, None, mode, Box::new(reporter)) {
         Ok(summary) => summary,
+        // What would go wrong all the same once the other one is gone goes first.
+        Err(Exit::Locked) => {
+            let problems = unresolved(&manifest);
+            for problem in &problems {
+                fail(problem);
+            }
+            return if problems.is_empty() { Exit::Locked } else { Exit::Manifest };
+        }
         Err(exit) => return exit,
     };
     let counts = counts.lock().map(|counts| *counts).unwrap_or_default();

@@ -23,6 +23,8 @@ use crate::local::last_good::{self, LastGood};
 use crate::local::scanner::Scanner;
 use crate::local::state_store;
 use crate::provider;
+use crate::provider::credentials::ProcessEnvironment;
+use crate::provider::http::HttpClient;
 
 /// A manifest that was read and found good.
 pub(super) struct Workspace {
@@ -183,7 +185,7 @@ impl Workspace {
     pub(super) fn engine(&self, state: State, now: Now) -> (Reconciler, Vec<Input>) {
         let engine = Reconciler::new(Mode::Plan, self.manifest.clone(), state, 0, now);
         let accounts = self.manifest.providers.iter().filter_map(|(name, config)| {
-            let scope = provider::scope_of(config, &provider::credentials::ProcessEnvironment)?;
+            let scope = provider::scope_of(config, &ProcessEnvironment)?;
             Some(Input::Account { provider: name.clone(), result: Ok(scope) })
         });
         (engine, accounts.collect())
@@ -245,4 +247,11 @@ impl Workspace {
 
 fn nothing_recorded() -> State {
     State { lineage: "".into(), serial: 0, root: None, records: BTreeMap::new() }
+}
+
+/// Which credential references lead nowhere.
+pub(super) fn unresolved(manifest: &Manifest) -> Vec<String> {
+    let http = HttpClient::new();
+    let connect = |(name, config)| provider::connect(name, config, &ProcessEnvironment, &http).err();
+    manifest.providers.iter().filter_map(connect).map(|error| super::chain(&error)).collect()
 }
