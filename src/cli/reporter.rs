@@ -37,7 +37,9 @@ pub(super) struct PassReporter {
     counts: std::sync::Arc<std::sync::Mutex<Counts>>,
     /// Whether each upload is worth a line of its own.
     verbose: bool,
-    done: usize,
+    /// Uploads that were waited for and are over, and those that are not.
+    finished: usize,
+    backlog: usize,
 }
 
 impl PassReporter {
@@ -45,25 +47,23 @@ impl PassReporter {
         let target =
             if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(ProgressStyle::default_spinner());
         bar.set_message("looking");
         if visible {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         let counts = std::sync::Arc::<std::sync::Mutex<Counts>>::default();
-        (Self { bar, counts: counts.clone(), verbose, done: 0 }, counts)
+        (Self { bar, counts: counts.clone(), verbose, finished: 0, backlog: 0 }, counts)
     }
 
-    fn count(&mut self, event: &Event) {
+    fn count(&self, event: &Event) {
         let Ok(mut counts) = self.counts.lock() else { return };
         match event {
             Event::Uploaded { .. } => counts.uploaded += 1,
             Event::Renewed { .. } => counts.renewed += 1,
             Event::Failed { .. } => counts.failed += 1,
-            _ => return,
+            _ => {}
         }
-        self.done = counts.uploaded + counts.renewed;
     }
 }
 
@@ -88,9 +88,15 @@ impl Observer for PassReporter {
             self.bar.set_message(format!("looking: {} files, {} read", scan.seen, scan.hashed));
             return;
         }
-        self.bar.set_message("uploading");
-        self.bar.set_length((self.done + backlog) as u64);
-        self.bar.set_position(self.done as u64);
+        if backlog > 0 && self.finished + self.backlog == 0 {
+            let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}");
+            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_message("uploading");
+        }
+        self.finished += self.backlog.saturating_sub(backlog);
+        self.backlog = backlog;
+        self.bar.set_length((self.finished + backlog) as u64);
+        self.bar.set_position(self.finished as u64);
     }
 }
 
