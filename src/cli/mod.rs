@@ -11,6 +11,7 @@ mod check;
 mod demo;
 mod documents;
 mod emulate;
+mod fallback;
 mod init;
 mod listing;
 mod plan;

@@ -1,13 +1,14 @@
 //! `mediakeep run` and `mediakeep sync`: the daemon, for ever or for one pass.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Global, LogFormat};
 use super::chain;
 use super::exit::Exit;
+use super::fallback::open_or_remember;
 use super::listing::{Entry, Listing, NO_ENTRIES};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
@@ -207,37 +208,6 @@ fn broken() -> Reloaded {
 fn rememberer(state_dir: &Path, texts: &Texts) -> Remember {
     let (state_dir, good) = (state_dir.to_owned(), texts.to_remember());
     Arc::new(move || last_good::save(&state_dir, &good).map(drop).map_err(|error| error.to_string()))
-}
-
-/// The present manifest, or the last one that worked; and that one too where it differs, so that what the present
-/// one drops is let go past the guard.
-fn open_or_remember(global: &Global) -> Result<(Workspace, Option<Arc<Manifest>>), Exit> {
-    match Workspace::open(global) {
-        Ok(workspace) => {
-            let sync = &workspace.manifest.sync;
-            let last = last_good::load(&sync.state_dir).filter(|last| *last != workspace.texts.to_remember());
-            let last = last.and_then(|last| Texts::remembered(last).parse().manifest);
-            let last = last.filter(|last| last.sync.root == sync.root).map(Arc::new);
-            Ok((workspace, last))
-        }
-        Err(exit) => {
-            let last = places(global).iter().find_map(|folder| last_good::load(folder)).ok_or(exit)?;
-            let workspace = Workspace::parse(Texts::remembered(last))?;
-            tracing::error!("the manifest cannot be used; starting from the last one that worked");
-            Ok((workspace, None))
-        }
-    }
-}
-
-/// Where the state folder may be, when the manifest cannot say.
-fn places(global: &Global) -> Vec<PathBuf> {
-    let beside = |path: &Path| {
-        let absolute = std::path::absolute(path).ok()?;
-        Some(absolute.parent()?.join(".mediakeep"))
-    };
-    let given = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-    let beside_config = global.config.as_deref().and_then(beside);
-    given.into_iter().chain(beside(&global.manifest)).chain(beside_config).collect()
 }
 
 const TRIES: u32 = 3;

@@ -99,7 +99,12 @@ impl Text {
         Source { name: &self.name, path: &self.path, text: &self.content }
     }
 
-    fn read(path: &Path, what: &str) -> Result<Self, Exit> {
+    /// A file's content, with nobody told if it cannot be read.
+    pub(super) fn quietly(path: &Path) -> std::io::Result<Vec<u8>> {
+        read_capped(path)
+    }
+
+    pub(super) fn read(path: &Path, what: &str) -> Result<Self, Exit> {
         let help = match what {
             "config" => "say where it is with --config (or $MEDIAKEEP_CONFIG)",
             _ => {
@@ -124,6 +129,11 @@ impl Text {
 }
 
 fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Asked before it is opened: opening a FIFO that somebody put there would wait for a writer, and a daemon with
+    // it. Those under /dev are pipes of the shell that started us.
+    if !std::fs::metadata(path)?.is_file() && !path.starts_with("/dev") && !path.starts_with("/proc") {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
     let mut content = Vec::new();
     std::fs::File::open(path)?.take(SOURCE_BYTES_MAX + 1).read_to_end(&mut content)?;
     if content.len() as u64 > SOURCE_BYTES_MAX {

@@ -3,6 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use mediakeep::local::last_good;
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::process::Process;
 use crate::stage::{LIFE, Stage, file, files, pause, put, rename};
 
 pub(crate) const BROKEN: &str = "version = 1\n<<<<<<< HEAD\n[[media]]\n";
@@ -28,6 +32,11 @@ fn a_manifest_that_breaks_keeps_the_old_one_in_force_until_it_is_mended() {
     daemon.until_says("cannot read the manifest");
     stage.put("badge.png", "new badge");
     stage.until_content("badge.png", "bandwidth", "new badge");
+
+    // Whoever opens a FIFO to read it waits until somebody writes.
+    let mode = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mknodat(CWD, stage.media("media.toml"), FileType::Fifo, mode, 0).unwrap();
+    daemon.until_says("not a regular file");
 
     // Saved by rename, as most editors do.
     stage.put("seal.png", "seal");
@@ -164,4 +173,72 @@ fn exports_follow_the_urls_and_cause_no_look_at_themselves() {
     assert_eq!(fs::read_to_string(stage.media("urls.json")).unwrap(), "my own notes");
     daemon.stop();
     stage.nobody_was_let_down();
+}
+
+/// The accounts in a config of their own beside the media folder, and nothing but rules in the manifest.
+fn with_config(stage: &Stage, sync: &str, rules: &str) {
+    let config = stage.accounts().replace("[sync]", &format!("[sync]\nroot = \"media\"\n{sync}"));
+    put(&stage.beside("mediakeep.toml"), &config);
+    stage.put("media.toml", &format!("version = 1\n{rules}"));
+}
+
+fn run_with_config(stage: &Stage) -> Process {
+    let mut command = stage.command(&["run"]);
+    command.env_remove("STATE_DIRECTORY").env("MEDIAKEEP_CONFIG", stage.beside("mediakeep.toml"));
+    stage.start(command)
+}
+
+#[test]
+fn the_last_good_manifest_is_found_where_the_config_says_that_the_state_is() {
+    let stage = Stage::new();
+    with_config(&stage, "state_dir = \"state\"", &file("logo.png"));
+    stage.put("logo.png", "logo");
+    let mut daemon = run_with_config(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until("the manifest is remembered", || stage.beside("state/last-good/last-good.json").exists());
+    daemon.stop();
+    stage.put("media.toml", BROKEN);
+    let mut daemon = run_with_config(&stage);
+    daemon.until_says("starting from the last one that worked");
+    stage.put("logo.png", "new logo");
+    stage.until_content("logo.png", "plivo", "new logo");
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn what_is_remembered_within_reach_of_editors_moves_no_credentials() {
+    let stage = Stage::with_life(Duration::from_secs(600));
+    // The state is in the media folder by default.
+    let folder = stage.media(".mediakeep");
+    with_config(&stage, "", &file("logo.png"));
+    stage.put("logo.png", "logo");
+    let mut daemon = run_with_config(&stage);
+    let remembered = folder.join("last-good/last-good.json");
+    stage.until("it is published and remembered", || {
+        fs::read_to_string(folder.join("state.json"))
+            .is_ok_and(|text| text.matches("\"url\": \"http").count() == 2)
+            && remembered.exists()
+    });
+    daemon.stop();
+
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let evil = format!("http://{}", elsewhere.local_addr().unwrap());
+    let mut good = last_good::load(&folder).unwrap();
+    let config = good.config.as_mut().unwrap();
+    config.text = config.text.replace(&stage.emulator.base_url_plivo(), &evil);
+    // With a manifest that differs from the remembered one, and with a broken one.
+    for text in [format!("version = 1\n{}{}", file("logo.png"), file("badge.png")), BROKEN.to_owned()] {
+        last_good::save(&folder, &good).unwrap();
+        stage.put("media.toml", &text);
+        let mut daemon = run_with_config(&stage);
+        daemon.until_says("started");
+        let uploads = stage.uploads();
+        stage.put("logo.png", &format!("new logo, {} bytes of manifest", text.len()));
+        stage.until("the true provider gets it", || stage.uploads() >= uploads + 2);
+        daemon.stop();
+        let caller = elsewhere.accept().map(|(_, address)| address);
+        assert!(caller.is_err(), "the credentials went elsewhere:\n{}", daemon.said());
+    }
 }

@@ -1,0 +1,111 @@
+//! What `run` starts from: the present manifest and config, or the last ones that worked.
+//!
+//! Whoever may edit the media folder must not be able to move an account's credentials. So where a config is given,
+//! what is remembered of a config counts only if it was out of their reach.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::Global;
+use super::exit::Exit;
+use super::workspace::{Text, Texts, Workspace};
+use crate::domain::manifest::Manifest;
+use crate::local::last_good::{self, LastGood};
+
+/// The present manifest, or the last one that worked; and that one too where it differs, so that what the present
+/// one drops is let go past the guard.
+pub(super) fn open_or_remember(global: &Global) -> Result<(Workspace, Option<Arc<Manifest>>), Exit> {
+    match Workspace::open(global) {
+        Ok(workspace) => {
+            let last = last_in_force(global, &workspace);
+            Ok((workspace, last))
+        }
+        Err(exit) => {
+            let texts = places(global).iter().find_map(|folder| remembered_in(folder, global)).ok_or(exit)?;
+            let workspace = Workspace::parse(texts)?;
+            tracing::error!("the manifest cannot be used; starting from the last one that worked");
+            Ok((workspace, None))
+        }
+    }
+}
+
+fn last_in_force(global: &Global, present: &Workspace) -> Option<Arc<Manifest>> {
+    let sync = &present.manifest.sync;
+    let last = last_good::load(&sync.state_dir).filter(|last| *last != present.texts.to_remember())?;
+    let mut texts = Texts::remembered(last);
+    if global.config.is_some() && sync.state_dir.starts_with(&sync.root) {
+        texts.config.clone_from(&present.texts.config);
+    }
+    let manifest = texts.parse().manifest.filter(|last| last.sync.root == sync.root)?;
+    Some(Arc::new(manifest))
+}
+
+/// What is remembered in a folder, if anything is.
+fn remembered_in(folder: &Path, global: &Global) -> Option<Texts> {
+    let last: LastGood = last_good::load(folder)?;
+    let mut texts = Texts::remembered(last);
+    if let Some(config) = &global.config
+        && folder_of(&global.manifest).is_none_or(|media| is_below(folder, &media))
+    {
+        texts.config = Some(Text::read(config, "config").ok()?);
+    }
+    Some(texts)
+}
+
+/// Where the state folder may be, when the manifest cannot say: where it says in the midst of what is wrong with it,
+/// where systemd says, and where it is by default.
+fn places(global: &Global) -> Vec<PathBuf> {
+    // Only the config may say where the state is, if there is one.
+    let holder = global.config.as_deref().unwrap_or(&global.manifest);
+    let named = Text::quietly(holder).ok().and_then(|text| {
+        let stated = state_dir_in(&String::from_utf8_lossy(&text))?;
+        Some(folder_of(holder)?.join(stated))
+    });
+    let given = std::env::var_os("STATE_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
+    let beside = [Some(&*global.manifest), global.config.as_deref()];
+    let beside = beside.into_iter().flatten().filter_map(|file| Some(folder_of(file)?.join(".mediakeep")));
+    named.into_iter().chain(given).chain(beside).collect()
+}
+
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    Some(std::path::absolute(file).ok()?.parent()?.to_owned())
+}
+
+fn is_below(folder: &Path, above: &Path) -> bool {
+    match (folder.canonicalize(), above.canonicalize()) {
+        (Ok(folder), Ok(above)) => folder.starts_with(above),
+        _ => true,
+    }
+}
+
+/// The value of `state_dir` in a text that need not be TOML any more. Whatever it leads to has to prove itself.
+fn state_dir_in(text: &str) -> Option<String> {
+    let values = text.lines().filter_map(|line| {
+        let (_, value) = line.split_once('=').filter(|(key, _)| key.trim() == "state_dir")?;
+        let table: toml::Table = toml::from_str(&format!("value = {}", value.trim())).ok()?;
+        table.get("value")?.as_str().map(str::to_owned)
+    });
+    // After a merge there may be two: the last one is as good as the first.
+    values.last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state_dir_in;
+
+    #[test]
+    fn the_state_folder_is_found_in_a_broken_manifest() {
+        for (text, found) in [
+            ("[sync]\nstate_dir = \"../state\" # beside\n<<<<<<< HEAD\n", Some("../state")),
+            ("  state_dir='C:\\odd \"name\"'\n[[media", Some("C:\\odd \"name\"")),
+            ("state_dir = \"one\"\n=======\nstate_dir = \"two\"\n>>>>>>> theirs", Some("two")),
+            (
+                "# state_dir = \"commented\"\nstate_dir_old = \"x\"\nstate_dir = 3\nstate_dir = \"unfinished",
+                None,
+            ),
+            ("", None),
+        ] {
+            assert_eq!(state_dir_in(text).as_deref(), found, "{text}");
+        }
+    }
+}
