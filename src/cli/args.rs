@@ -50,8 +50,15 @@ pub struct Global {
         default_value = "media.toml"
     )]
     pub manifest: PathBuf,
-    /// A trusted file for [sync] and [provider.NAME]; the manifest may then hold neither
-    #[arg(long, global = true, value_name = "PATH", env = "MEDIAKEEP_CONFIG", hide_env_values = true)]
+    /// A trusted file for settings and accounts.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "MEDIAKEEP_CONFIG",
+        hide_env_values = true,
+        help = "A trusted file for [sync] and [provider.NAME]; the manifest may then hold neither"
+    )]
     pub config: Option<PathBuf>,
     /// How lines on standard error look: text for people, or one JSON object each
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
