@@ -80,13 +80,13 @@ fn is_below(folder: &Path, above: &Path) -> bool {
 
 /// The value of `state_dir` in a text that need not be TOML any more. Whatever it leads to has to prove itself.
 fn state_dir_in(text: &str) -> Option<String> {
-    let values = text.lines().filter_map(|line| {
+    let mut values = text.lines().filter_map(|line| {
         let (_, value) = line.split_once('=').filter(|(key, _)| key.trim() == "state_dir")?;
         let table: toml::Table = toml::from_str(&format!("value = {}", value.trim())).ok()?;
         table.get("value")?.as_str().map(str::to_owned)
     });
     // After a merge there may be two: the last one is as good as the first.
-    values.last()
+    values.next_back()
 }
 
 #[cfg(test)]
