@@ -35,7 +35,9 @@ pub(super) fn run(global: &Global, options: &Approve) -> Result<Exit, Exit> {
     let approved = Approval::new(held_back.iter().cloned(), now.wall);
     match approval::write(&workspace.manifest.sync.state_dir, &approved) {
         Ok(()) => {
-            tell("approved; a running daemon acts on it within seconds, otherwise the next run or sync does");
+            tell(
+                "approved; a running daemon acts on it once the files have been gone for a minute, otherwise the next run or sync does",
+            );
             Ok(printed)
         }
         Err(error) => {

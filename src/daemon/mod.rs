@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use files::FolderReader;
 use manifest_reader::ManifestReader;
+use parts::chain;
 pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
 use saver::Saver;
 use uploader::Uploader;
@@ -474,17 +475,6 @@ impl Daemon {
         }
         unsaved
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Performs what must not end the thread it runs on, not even by a defect of ours.

@@ -242,9 +242,13 @@ impl Reconciler {
             Some(block) if block.is_momentary() => return,
             other => other.clone(),
         };
-        let present = entry.record.as_ref().and_then(|record| record.trouble.as_ref());
+        let present = entry.record.as_ref().and_then(|record| record.trouble.as_deref());
         let Some(block) = block else {
-            if let Some(present) = present.filter(|_| entry.attempts() == 0) {
+            // A failure that was recorded before a restart is not over while its upload is still to be made.
+            let is_over = |trouble: &&Trouble| {
+                entry.attempts() == 0 && (trouble.attempts == 0 || !is_pending(verdict, turn.now))
+            };
+            if let Some(present) = present.filter(is_over) {
                 if !is_of_folder(&present.detail) {
                     turn.events.push(Event::Recovered { key: key.clone() });
                 }
@@ -422,6 +426,12 @@ impl Reconciler {
             .map_or(Duration::ZERO, |account| account.terms.publication_delay());
         self.recording.note(key, visible, delay, now.steady);
     }
+}
+
+/// Whether something is to be sent.
+fn is_pending(verdict: &Verdict, now: Now) -> bool {
+    let due = verdict.renewal.as_ref().is_some_and(|(due_at, ..)| *due_at <= now.steady);
+    verdict.replacement.is_some() || due
 }
 
 /// How an entry stands, for a summary of all of them.

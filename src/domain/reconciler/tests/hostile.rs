@@ -198,3 +198,23 @@ fn a_look_that_is_answered_by_an_unreadable_folder_still_answers_a_pass() {
     world.run(MINUTE);
     assert!(world.engine.is_finished(world.now));
 }
+
+#[test]
+fn a_recorded_failure_is_not_over_because_of_a_restart() {
+    let rules: [(&str, &[&str]); 1] = [("a.png", &["named"])];
+    let mut world = World::new(manifest(&rules));
+    world.fail("named", FailureClass::CredentialsRefused);
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    assert_eq!(
+        &*world.record("a.png", "named").unwrap().trouble.as_ref().unwrap().kind,
+        "credentials-refused"
+    );
+    world.restart(manifest(&rules));
+    world.run(10 * MINUTE);
+    assert_eq!(world.count(|event| matches!(event, Event::Recovered { .. })), 0);
+    assert!(world.record("a.png", "named").unwrap().trouble.is_some());
+    world.mend("named");
+    world.run(HOUR);
+    assert!(world.record("a.png", "named").unwrap().trouble.is_none());
+}
