@@ -25,7 +25,7 @@ const SHORT_LIFE: Duration = Duration::from_secs(12);
 
 /// A daemon in this process.
 struct Inside {
-    runtime: Runtime,
+    runtime: Option<Runtime>,
     signals: tokio::sync::mpsc::UnboundedSender<Signal>,
     daemon: Option<JoinHandle<Summary>>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -82,7 +82,7 @@ impl Inside {
         };
         let daemon = runtime.block_on(async { Daemon::new(parts) }).unwrap_or_else(|error| panic!("{error}"));
         let daemon = Some(runtime.spawn(daemon.run()));
-        Self { runtime, signals, daemon, events, warnings }
+        Self { runtime: Some(runtime), signals, daemon, events, warnings }
     }
 
     fn count(&self, fits: impl Fn(&Event) -> bool) -> usize {
@@ -92,11 +92,18 @@ impl Inside {
     fn stop(mut self) -> Summary {
         self.signals.send(Signal::Stop).unwrap();
         let daemon = self.daemon.take().unwrap();
-        let end =
-            self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(15), daemon).await });
-        let summary = end.expect("it ends").unwrap();
-        self.runtime.shutdown_background();
-        summary
+        let runtime = self.runtime.as_ref().unwrap();
+        let end = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(15), daemon).await });
+        end.expect("it ends").unwrap()
+    }
+}
+
+impl Drop for Inside {
+    /// Waits for nothing: in these tests there are threads that hang.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
