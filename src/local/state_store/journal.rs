@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::fault::{Step, Steps};
 use super::note::Note;
 use super::{JOURNAL_FILE, OLDER_JOURNAL_FILE, StoreError};
-use crate::domain::state::Change;
+use crate::domain::state::{Change, State};
 use crate::domain::state_format::{Line, LineError, Shared, decode_line, encode_line};
 use crate::local::{atomic_file, own_file};
 
@@ -22,8 +22,14 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Reads a journal. What can't be used is told in `notes` and left out.
-    pub(super) fn read(path: &Path, shared: &mut Shared, notes: &mut Vec<Note>) -> Result<Self, StoreError> {
+    /// Reads a journal. What can't be used is told in `notes` and left out. Serials only ever go up, so where its
+    /// last line is no newer than the snapshot `base`, none is, and the others are not taken apart.
+    pub(super) fn read(
+        path: &Path,
+        base: Option<&State>,
+        shared: &mut Shared,
+        notes: &mut Vec<Note>,
+    ) -> Result<Self, StoreError> {
         let content = match own_file::read(path, u64::MAX) {
             Ok(content) => content.unwrap_or_default(),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
@@ -34,6 +40,17 @@ impl Generation {
         };
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let mut generation = Self { lines: Vec::new(), whole_bytes: whole as u64 };
+        let last = content[..whole].split_inclusive(|byte| *byte == b'\n').next_back();
+        let last = last.and_then(|line| decode_line(&line[..line.len() - 1], shared).ok());
+        let is_old =
+            |line: &Line, base: &State| line.lineage == base.lineage && line.change.serial <= base.serial;
+        if let (Some(line), Some(base)) = (last, base)
+            && whole == content.len()
+            && is_old(&line, base)
+        {
+            generation.lines.push(line);
+            return Ok(generation);
+        }
         for (index, line) in content[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
             match decode_line(&line[..line.len() - 1], shared) {
                 Ok(line) => generation.lines.push(line),

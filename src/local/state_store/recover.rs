@@ -80,8 +80,9 @@ pub(super) fn recover(folder: &Path) -> Result<Recovered, StoreError> {
     let mut shared = Shared::default();
     let mut notes = Vec::new();
     let (base, snapshots) = read_snapshots(folder, &mut shared, &mut notes)?;
-    let older = Generation::read(&folder.join(OLDER_JOURNAL_FILE), &mut shared, &mut notes)?;
-    let younger = Generation::read(&folder.join(JOURNAL_FILE), &mut shared, &mut notes)?;
+    let current = base.as_ref().filter(|_| snapshots.current.is_some());
+    let older = Generation::read(&folder.join(OLDER_JOURNAL_FILE), current, &mut shared, &mut notes)?;
+    let younger = Generation::read(&folder.join(JOURNAL_FILE), current, &mut shared, &mut notes)?;
 
     let lines = || older.lines.iter().chain(&younger.lines);
     let anything = base.is_some() || !snapshots.damaged.is_empty() || lines().next().is_some();
