@@ -226,6 +226,18 @@ impl Reconciler {
         }
     }
 
+    /// All entries, each with what is known of its file. Both are kept in the order of paths, so one walk along them
+    /// does it, where a look-up for each costs several times as much.
+    pub(super) fn entries_and_files(&self) -> Vec<(EntryKey, Option<Observation>)> {
+        let mut files = self.files.known.iter().peekable();
+        let mut with_file = |key: &EntryKey| {
+            while files.next_if(|(path, _)| **path < key.path).is_some() {}
+            let file = files.peek().filter(|(path, _)| **path == key.path);
+            (key.clone(), file.and_then(|(_, state)| state.observation.clone()))
+        };
+        self.entries.keys().map(&mut with_file).collect()
+    }
+
     /// The entries of a file.
     pub(super) fn entries_of(&self, path: &RelPath) -> Vec<EntryKey> {
         // '-' is the smallest name that a provider can have.

@@ -216,13 +216,13 @@ impl Reconciler {
     fn review_dirty(&mut self, turn: &mut Turn) {
         if std::mem::take(&mut self.all_dirty) {
             self.dirty.clear();
-            let keys: Vec<EntryKey> = self.entries.keys().cloned().collect();
-            for key in &keys {
-                self.review(key, turn);
+            for (key, seen) in self.entries_and_files() {
+                self.review(&key, seen.as_ref(), turn);
             }
         }
         while let Some(key) = self.dirty.pop_first() {
-            self.review(&key, turn);
+            let seen = self.files.observation(&key.path).cloned();
+            self.review(&key, seen.as_ref(), turn);
         }
     }
 

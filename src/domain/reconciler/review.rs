@@ -18,19 +18,19 @@ use crate::domain::state::{Record, Trouble};
 use crate::domain::time::{Now, Timestamp};
 
 impl Reconciler {
-    pub(super) fn review(&mut self, key: &EntryKey, turn: &mut Turn) {
+    /// Looks at an entry anew; `seen` is what is known of its file.
+    pub(super) fn review(&mut self, key: &EntryKey, seen: Option<&Observation>, turn: &mut Turn) {
         let Some(mut entry) = self.detach(key) else { return };
         self.unplace(key, &mut entry);
         self.let_the_dead_go(key, &mut entry, turn);
-        let seen = self.files.observation(&key.path).cloned();
-        self.note_absence(key, &mut entry, seen.as_ref(), turn);
+        self.note_absence(key, &mut entry, seen, turn);
         if entry.rule.is_none() && entry.record.is_none() && !entry.in_flight {
             return self.forget(key, &entry);
         }
         if entry.in_flight {
             self.watch_over_upload(key, &mut entry, turn);
         } else {
-            self.decide(key, &mut entry, seen.as_ref(), turn);
+            self.decide(key, &mut entry, seen, turn);
         }
         self.attach(key, entry);
     }

@@ -99,7 +99,7 @@ impl Reconciler {
         let chosen = verdict.as_ref().and_then(|verdict| self.choose(key, &entry, verdict, turn.now.steady));
         let Some((reason, wanted)) = chosen.map(|(reason, wanted)| (reason, wanted.clone())) else {
             self.attach(key, entry);
-            return self.review(key, turn);
+            return self.review(key, seen.as_ref(), turn);
         };
         if self.share_handle(key, &mut entry, reason, &wanted, turn) {
             return self.attach(key, entry);
