@@ -2,7 +2,7 @@
 //! those are refused, never followed and never waited for.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -59,6 +59,23 @@ pub fn read_and_hold(path: &Path, limit: u64) -> io::Result<Option<(Vec<u8>, Fil
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(Some((content, file)))
+}
+
+/// Reads the last bytes of a file, at most `limit`, and says how long the whole file is; `None` where there is none.
+///
+/// # Errors
+/// As [`open`].
+pub fn read_tail(path: &Path, limit: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let mut file = match open(path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let bytes = file.metadata()?.len();
+    file.seek(SeekFrom::Start(bytes.saturating_sub(limit)))?;
+    let mut content = Vec::new();
+    file.take(bytes.min(limit)).read_to_end(&mut content)?;
+    Ok(Some((content, bytes)))
 }
 
 /// Which file it is, and which version of it.
@@ -124,6 +141,8 @@ mod tests {
         .unwrap();
         assert_eq!(read(&path, 4).unwrap().unwrap(), b"four");
         assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_tail(&path, 3).unwrap().unwrap(), (b"our".to_vec(), 4));
+        assert_eq!(read_tail(&path, 9).unwrap().unwrap(), (b"four".to_vec(), 4));
         assert!(is_in_place(&read_and_hold(&path, 4).unwrap().unwrap().1, &path));
     }
 

@@ -30,6 +30,13 @@ impl Generation {
         shared: &mut Shared,
         notes: &mut Vec<Note>,
     ) -> Result<Self, StoreError> {
+        if let Some(base) = base
+            && let Some((line, whole_bytes)) = last_line(path, shared)
+            && line.lineage == base.lineage
+            && line.change.serial <= base.serial
+        {
+            return Ok(Self { lines: vec![line], whole_bytes });
+        }
         let content = match own_file::read(path, u64::MAX) {
             Ok(content) => content.unwrap_or_default(),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
@@ -40,17 +47,6 @@ impl Generation {
         };
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let mut generation = Self { lines: Vec::new(), whole_bytes: whole as u64 };
-        let last = content[..whole].split_inclusive(|byte| *byte == b'\n').next_back();
-        let last = last.and_then(|line| decode_line(&line[..line.len() - 1], shared).ok());
-        let is_old =
-            |line: &Line, base: &State| line.lineage == base.lineage && line.change.serial <= base.serial;
-        if let (Some(line), Some(base)) = (last, base)
-            && whole == content.len()
-            && is_old(&line, base)
-        {
-            generation.lines.push(line);
-            return Ok(generation);
-        }
         for (index, line) in content[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
             match decode_line(&line[..line.len() - 1], shared) {
                 Ok(line) => generation.lines.push(line),
@@ -70,6 +66,22 @@ impl Generation {
         ours.map(|line| line.change.serial).max().unwrap_or(0)
     }
 }
+
+/// The last line of a journal that ends with a good one, and the journal's length; `None` wherever that can't be told
+/// without reading more.
+fn last_line(path: &Path, shared: &mut Shared) -> Option<(Line, u64)> {
+    let (tail, bytes) = own_file::read_tail(path, TAIL_BYTES).ok().flatten()?;
+    let text = tail.strip_suffix(b"\n")?;
+    let begin = match text.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => newline + 1,
+        None if tail.len() as u64 == bytes => 0,
+        None => return None,
+    };
+    Some((decode_line(&text[begin..], shared).ok()?, bytes))
+}
+
+/// Far more than a line has, unless its entry has many older URLs.
+const TAIL_BYTES: u64 = 16 * 1024;
 
 fn damaged_line(path: &Path, line: usize, error: &LineError) -> Note {
     Note::DamagedLine { file: path.to_owned(), line, reason: error.to_string() }
