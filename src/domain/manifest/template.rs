@@ -137,8 +137,7 @@ impl IdTemplate {
             // A file at the top level has no folder, and so no slash after it.
             skip_slash = *part == Part::Place(Placeholder::Dir) && path.dir().is_empty();
         }
-        check_id(&id)?;
-        MediaId::new(&id).map_err(|invalid| invalid.to_string())
+        check_id(&id)
     }
 
     fn fill(
@@ -240,8 +239,8 @@ fn placeholders_help() -> String {
     format!("the placeholders are {}", names.join(" "))
 }
 
-/// What no ID may be, at whatever provider: the built URL would lead elsewhere.
-fn check_id(id: &str) -> Result<(), String> {
+/// A text as an ID. Refuses what no ID may be, at whatever provider: the built URL would lead elsewhere.
+fn check_id(id: &str) -> Result<MediaId, String> {
     if id.contains('\\') || id.chars().any(char::is_control) {
         return Err("gives an ID with a backslash or a control character".to_owned());
     }
@@ -257,7 +256,7 @@ fn check_id(id: &str) -> Result<(), String> {
             _ => {}
         }
     }
-    MediaId::new(id).map(drop).map_err(|_| "gives an ID that is longer than 900 bytes".to_owned())
+    MediaId::new(id).map_err(|_| "gives an ID that is longer than 900 bytes".to_owned())
 }
 
 #[cfg(test)]
