@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
 /// A text that is not the value it should be; says why.
@@ -237,9 +238,13 @@ impl fmt::Debug for ContentHash {
 impl FromStr for ContentHash {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let hash =
-            blake3::Hash::from_hex(text).map_err(|_| Invalid("a BLAKE3 hash is 64 hexadecimal digits"))?;
-        Ok(Self(*hash.as_bytes()))
+        let mut hash = [0; 32];
+        let digits = text.as_bytes();
+        // A state holds one for each entry: this is several times faster than BLAKE3's own.
+        match HEXLOWER_PERMISSIVE.decode_len(digits.len()) {
+            Ok(32) if HEXLOWER_PERMISSIVE.decode_mut(digits, &mut hash).is_ok() => Ok(Self(hash)),
+            _ => Err(Invalid("a BLAKE3 hash is 64 hexadecimal digits")),
+        }
     }
 }
 
@@ -299,7 +304,12 @@ mod tests {
         let hash = ContentHash::of(b"abc");
         assert_eq!(hash.to_string().parse::<ContentHash>().unwrap(), hash);
         assert_eq!(hash.prefix(8).len(), 8);
-        assert!("abc".parse::<ContentHash>().is_err());
+        assert_eq!(hash.to_string().to_uppercase().parse::<ContentHash>().unwrap(), hash);
+        for bad in
+            ["abc", &"0".repeat(63), &"0".repeat(66), &"g".repeat(64), &format!("0x{}", "0".repeat(62))]
+        {
+            assert!(bad.parse::<ContentHash>().is_err(), "{bad}");
+        }
     }
 
     #[test]
