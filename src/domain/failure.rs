@@ -53,6 +53,9 @@ impl FailureClass {
         matches!(self, Self::CredentialsRefused | Self::AddressUnknown)
     }
 
+    /// Those after which the provider may have stored what it did not confirm.
+    pub const MAY_HAVE_STORED: [Self; 3] = [Self::Ambiguous, Self::Unavailable, Self::Unexpected];
+
     /// Whether the failure says something about the provider's health.
     #[must_use]
     pub const fn counts_against_provider(self) -> bool {

@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub gates: Option<Box<Gates>>,
     /// Whether an upload of it is under way.
     pub in_flight: bool,
+    /// Whether other bytes than the recorded ones may lie under the published ID: an upload there was not confirmed.
+    pub in_doubt: bool,
     /// Whether people were told that its URL is at risk.
     pub told_at_risk: bool,
     /// How it stood when it was looked at last.
@@ -46,7 +48,7 @@ pub(super) enum Standing {
 
 impl Entry {
     pub(super) fn recorded(record: Arc<Record>) -> Self {
-        Self { record: Some(record), ..Self::default() }
+        Self { in_doubt: super::ids::was_left_in_doubt(&record), record: Some(record), ..Self::default() }
     }
 
     pub(super) fn is_retired(&self) -> bool {

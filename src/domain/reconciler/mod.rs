@@ -7,6 +7,7 @@
 mod account;
 mod entry;
 mod files;
+mod ids;
 mod recording;
 mod report;
 mod retirement;

@@ -84,7 +84,11 @@ impl Reconciler {
         now: Now,
     ) -> Option<Verdict> {
         let account = self.accounts.get(&key.provider)?;
-        Some(plan::judge(key, wanted, entry.record.as_deref(), account.facts(), now))
+        let mut verdict = plan::judge(key, wanted, entry.record.as_deref(), account.facts(), now);
+        if entry.in_doubt {
+            super::ids::restore(&mut verdict, now.steady);
+        }
+        Some(verdict)
     }
 
     /// What should exist for an entry. Claims its ID.
@@ -351,9 +355,9 @@ impl Reconciler {
     }
 
     /// From when on a live handle may be renewed again: a guard against renewing in a loop, whatever the clocks
-    /// and deadlines say.
+    /// and deadlines say. Bytes that have to be restored do not wait for it.
     fn renewal_allowed_at(&self, key: &EntryKey, entry: &Entry) -> Option<Timestamp> {
-        entry.record.as_ref()?.live()?;
+        entry.record.as_ref()?.live().filter(|_| !entry.in_doubt)?;
         Some(entry.uploaded_at? + self.accounts.get(&key.provider)?.terms.renewal_gap())
     }
 

@@ -242,6 +242,7 @@ impl Reconciler {
             steady_expires_at: outcome.sent.steady + life,
         };
         entry.gates = None;
+        entry.in_doubt = false;
         entry.uploaded_at = Some(outcome.sent.steady);
         let from_kept_copy = outcome.source == Some(Source::KeptCopy) && !self.is_in_folder(key, wanted);
         self.adopt(key, entry, *reason, handle, from_kept_copy, turn);
@@ -302,6 +303,7 @@ impl Reconciler {
     fn refused(&mut self, entry: &mut Entry, order: &Order, failure: &Failure, turn: &mut Turn) {
         let key = &order.key;
         self.account_failed(&key.provider, failure, turn);
+        Self::doubt(entry, order, failure.class);
         let wait = self.wait_after(entry, order, failure, turn.now.steady);
         let attempts = shut_gate(entry, order, wait, turn.now.steady);
         let detail = failure.detail.clone();

@@ -2,6 +2,7 @@
 
 mod edges;
 mod hostile;
+mod ids;
 mod world;
 
 use std::sync::Arc;

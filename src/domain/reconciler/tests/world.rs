@@ -109,6 +109,8 @@ pub(super) fn manifest(rules: &[(&str, &[&str])]) -> Manifest {
 pub(super) enum Mood {
     Well,
     Failing(Failure),
+    /// Stores what it gets, and its replies are lost.
+    LosingReplies,
 }
 
 #[derive(Debug)]
@@ -135,7 +137,13 @@ pub(super) struct World {
     pub requests: BTreeMap<ProviderName, usize>,
     /// What went over the wire, in order.
     pub sent: Vec<EntryKey>,
+    /// When that was, on the steady clock.
+    pub sent_at: Vec<Timestamp>,
     pub dead_urls_seen: usize,
+    /// Whether other bytes than recorded are no surprise in this scene.
+    pub unsure_of_bytes: bool,
+    /// Which life the provider's replies tell, where they tell any.
+    pub told_life: Option<Duration>,
     pub scope: Scope,
     pub approvals_used: usize,
     /// Whether the folder is there and can't be listed.
@@ -178,7 +186,10 @@ impl World {
             shown: state,
             requests: BTreeMap::new(),
             sent: Vec::new(),
+            sent_at: Vec::new(),
             dead_urls_seen: 0,
+            unsure_of_bytes: false,
+            told_life: None,
             scope: Scope::new("acct").unwrap(),
             approvals_used: 0,
             unreadable: false,
@@ -375,6 +386,7 @@ impl World {
     fn upload(&mut self, order: Order) {
         *self.requests.entry(order.key.provider.clone()).or_default() += 1;
         self.sent.push(order.key.clone());
+        self.sent_at.push(self.now.steady);
         let in_flight =
             1 + self.replies.iter().filter(|(_, input)| matches!(input, Input::Uploaded(_))).count();
         self.most_in_flight = self.most_in_flight.max(in_flight);
@@ -406,7 +418,12 @@ impl World {
         let life = if name.as_str() == "named" { 48 } else { 6 } * HOUR;
         self.stored.insert(url.clone(), Stored { hash: order.wanted.hash, dies_at: self.now.steady + life });
         self.kept.insert(order.wanted.hash, bytes);
-        Ok(Confirmation { id, url, scope: self.scope.clone(), expires_at: None })
+        if matches!(self.mood.get(name), Some(Mood::LosingReplies)) {
+            let failure = Failure::without_answer(FailureClass::Ambiguous, "no reply, for a test");
+            return Err(UploadError::Provider(failure));
+        }
+        let expires_at = self.told_life.map(|life| self.now.wall + life);
+        Ok(Confirmation { id, url, scope: self.scope.clone(), expires_at })
     }
 
     fn is_being_overwritten(&self, url: &str) -> bool {
@@ -427,7 +444,8 @@ impl World {
                 // Between an overwriting upload and its reply nobody can know which bytes are there.
                 Some(_) if self.is_being_overwritten(url) => {}
                 Some(stored) if stored.dies_at > self.now.steady => {
-                    assert_eq!(stored.hash, handle.hash, "{key}: other bytes than recorded");
+                    let known = self.unsure_of_bytes || stored.hash == handle.hash;
+                    assert!(known, "{key}: other bytes than recorded");
                 }
                 _ => self.dead_urls_seen += 1,
             }
@@ -441,6 +459,13 @@ impl World {
 
     pub(super) fn url(&self, name: &str, provider_name: &str) -> Option<String> {
         self.record(name, provider_name)?.live()?.url.as_deref().map(str::to_owned)
+    }
+
+    /// Whether the published URL has the bytes whose hash is recorded for it.
+    pub(super) fn serves_what_is_recorded(&self, name: &str, provider_name: &str) -> bool {
+        let handle = self.record(name, provider_name).and_then(Record::live).expect("it is published");
+        let stored = self.stored.get(handle.url.as_deref().unwrap_or_default());
+        stored.is_some_and(|stored| stored.hash == handle.hash)
     }
 
     pub(super) fn requests_to(&self, name: &str) -> usize {
