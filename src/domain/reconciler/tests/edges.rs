@@ -197,3 +197,23 @@ fn what_a_stop_finds_confirmed_is_in_the_last_words() {
     assert!(state.unwrap().records[&key].live().is_some());
     assert!(events.iter().any(|event| matches!(event, Event::Uploaded { .. })));
 }
+
+#[test]
+fn a_live_handle_is_not_renewed_again_within_a_twentieth_of_its_life() {
+    let gap = (6 * HOUR - MINUTE) / 20;
+    // What makes a handle due again as soon as it was renewed: a provider that tells a life shorter than the margin,
+    // or a wall clock that keeps being set back, so that each upload lies in the future.
+    for (told_life, set_back) in [(Some(2 * HOUR), None), (None, Some(30 * SECOND))] {
+        let mut world = World::new(manifest(&[("a.png", &["numbered"])]));
+        world.told_life = told_life;
+        world.write("a.png", b"a");
+        for _ in 0..300 {
+            world.run(10 * SECOND);
+            world.now.wall = world.now.wall - set_back.unwrap_or_default();
+        }
+        let between = world.sent_at.windows(2).map(|pair| pair[1].saturating_since(pair[0]));
+        let shortest = between.min().expect("it was renewed again and again");
+        assert!(shortest >= gap, "{shortest:?} with a told life of {told_life:?}");
+        assert_eq!(world.dead_urls_seen, 0);
+    }
+}
