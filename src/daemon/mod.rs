@@ -8,6 +8,8 @@ mod exporter;
 mod manifest_reader;
 mod parts;
 mod saver;
+#[cfg(test)]
+mod testing;
 mod uploader;
 
 use std::collections::BTreeMap;
@@ -129,7 +131,7 @@ impl Daemon {
         let uploader = Uploader::new(&last_good, kept, http, parts.lookups, clock.clone(), sender.clone());
         let mut this = Self {
             folder,
-            saver: Saver::start(store, &manifest, sender.clone()),
+            saver: Saver::start(store, &manifest, sender.clone())?,
             uploader,
             reader: ManifestReader::new(reload, sender),
             places: (manifest.sync.root.clone(), state_dir.clone()),

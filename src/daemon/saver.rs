@@ -13,7 +13,7 @@ use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::Input;
 use crate::domain::state::{Change, State};
 use crate::local::approval;
-use crate::local::state_store::StateStore;
+use crate::local::state_store::{StateStore, StoreError};
 
 pub(super) struct Saver {
     orders: Option<mpsc::Sender<Order>>,
@@ -40,18 +40,37 @@ struct Desk {
 }
 
 impl Saver {
-    pub(super) fn start(store: Box<dyn StateStore>, manifest: &Arc<Manifest>, inbox: Inbox) -> Self {
+    /// # Errors
+    /// If the thread cannot be started: nothing would ever be saved.
+    pub(super) fn start(
+        store: Box<dyn StateStore>,
+        manifest: &Arc<Manifest>,
+        inbox: Inbox,
+    ) -> Result<Self, StoreError> {
+        Self::start_on(std::thread::Builder::new(), store, manifest, inbox)
+    }
+
+    fn start_on(
+        thread: std::thread::Builder,
+        store: Box<dyn StateStore>,
+        manifest: &Arc<Manifest>,
+        inbox: Inbox,
+    ) -> Result<Self, StoreError> {
         let (orders, waiting) = mpsc::channel();
         let exporter = Exporter::start(manifest, inbox.clone());
         let state_dir = manifest.sync.state_dir.clone();
+        let path = state_dir.clone();
         let mut desk = Desk { store, state_dir, exporter: exporter.clone(), inbox };
         let work = move || {
             while let Ok(order) = waiting.recv() {
                 desk.perform(order);
             }
         };
-        let thread = std::thread::Builder::new().name("saver".to_owned()).spawn(work);
-        Self { orders: Some(orders), thread: thread.ok(), exporter }
+        let thread = thread.name("saver".to_owned()).spawn(work).map_err(|source| {
+            let action = "start the thread that saves to";
+            StoreError::Io { action, path, source }
+        })?;
+        Ok(Self { orders: Some(orders), thread: Some(thread), exporter })
     }
 
     pub(super) fn record(&self, changes: Vec<Change>) {
@@ -138,5 +157,23 @@ impl Desk {
 
     fn tell(&self, message: Message) {
         drop(self.inbox.send(message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::state_store::FolderStore;
+
+    #[test]
+    fn a_thread_that_cannot_be_started_is_an_error_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = crate::daemon::testing::manifest(folder.path());
+        let store = Box::new(FolderStore::open(&manifest.sync.state_dir).unwrap());
+        let (inbox, _messages) = tokio::sync::mpsc::unbounded_channel();
+        let impossible = std::thread::Builder::new().stack_size(usize::MAX / 2);
+        let error = Saver::start_on(impossible, store, &manifest, inbox).err().expect("no such thread");
+        let text = error.to_string();
+        assert!(text.contains("cannot start the thread that saves to"), "{text}");
     }
 }

@@ -234,6 +234,30 @@ fn a_manifest_on_a_disk_that_does_not_answer_stops_no_renewal() {
     stage.nobody_was_let_down();
 }
 
+#[test]
+fn a_defect_while_the_manifest_is_read_does_not_end_the_reading() {
+    let stage = stage_with_logo();
+    let reads = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&reads);
+    let reload: Reload = Box::new(move || {
+        let read = {
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            *count
+        };
+        assert!(read > 1, "a defect, for a test");
+        Reloaded::Unchanged
+    });
+    let inside = Inside::start(&stage, Twist { reload, ..Twist::default() });
+    inside.signals.send(Signal::Reload).unwrap();
+    stage.until("it is told", || {
+        inside.warnings.lock().unwrap().iter().any(|text| text.contains("could not be read again"))
+    });
+    inside.signals.send(Signal::Reload).unwrap();
+    stage.until("it is read again", || *reads.lock().unwrap() >= 2);
+    inside.stop();
+}
+
 /// A store that does as it is told, now and then.
 struct Moody {
     store: FolderStore,

@@ -87,7 +87,7 @@ pub struct SyncOptions {
 }
 
 /// A `[provider.NAME]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderConfig {
     /// What kind it is.
     pub kind: &'static Kind,
