@@ -4,8 +4,10 @@
 
 pub(crate) mod files;
 
+mod accounts;
 mod exporter;
 mod manifest_reader;
+mod memory;
 mod parts;
 mod saver;
 #[cfg(test)]
@@ -20,14 +22,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use accounts::{Accounts, Answer};
 use files::FolderReader;
 use manifest_reader::ManifestReader;
+use memory::Memory;
 use parts::chain;
 pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
 use saver::Saver;
 use uploader::Uploader;
 
-use crate::domain::asset::{ContentHash, EntryKey, ProviderName};
+use crate::domain::asset::{ContentHash, EntryKey};
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Effect, Input, Mode, Reconciler, Summary};
@@ -49,6 +53,8 @@ enum Message {
         whole: bool,
     },
     Warnings(Vec<String>),
+    /// An account's credentials were looked up.
+    Connected(Answer),
     /// The manifest was read again, by this.
     Reloaded(Reload, Reloaded),
     /// Whether the manifest in force could be remembered.
@@ -72,13 +78,13 @@ pub struct Daemon {
     inbox: mpsc::UnboundedReceiver<Message>,
     folder: FolderReader,
     saver: Saver,
+    accounts: Accounts,
     uploader: Uploader,
     manifest: Arc<Manifest>,
     /// These stay in force until the end, whatever the manifest says by now.
     places: (PathBuf, PathBuf),
     reader: ManifestReader,
-    remember: Remember,
-    remembered: Remembered,
+    memory: Memory,
     signals: mpsc::UnboundedReceiver<Signal>,
     observer: Box<dyn Observer>,
     /// Inputs that the loop itself has for the next turn.
@@ -94,16 +100,6 @@ pub struct Daemon {
     approval: Option<String>,
     swept_at: Option<Instant>,
     uploaded: bool,
-}
-
-/// Whether the manifest in force is remembered as a good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remembered {
-    No,
-    /// It could not be written; when to try again.
-    Failed(Instant),
-    UnderWay,
-    Yes,
 }
 
 impl Daemon {
@@ -127,11 +123,11 @@ impl Daemon {
         let engine = Reconciler::new(mode, last_good.clone(), state, seed, now);
         let state_dir = manifest.sync.state_dir.clone();
         let kept = Arc::new(Kept::new(&state_dir));
-        let http = HttpClient::new();
-        let uploader = Uploader::new(&last_good, kept, http, parts.lookups, clock.clone(), sender.clone());
+        let uploader = Uploader::new(&last_good, kept, clock.clone(), sender.clone());
         let mut this = Self {
             folder,
             saver: Saver::start(store, &manifest, sender.clone())?,
+            accounts: Accounts::new(&last_good, parts.lookups, HttpClient::new(), sender.clone()),
             uploader,
             reader: ManifestReader::new(reload, sender),
             places: (manifest.sync.root.clone(), state_dir.clone()),
@@ -140,8 +136,7 @@ impl Daemon {
             clock,
             inbox,
             manifest: last_good.clone(),
-            remember,
-            remembered: Remembered::No,
+            memory: Memory::new(remember),
             signals,
             observer,
             own: Vec::new(),
@@ -170,7 +165,7 @@ impl Daemon {
 
     /// Runs until a signal (or, for a single pass, until nothing is left to do), and says how things stand.
     pub async fn run(mut self) -> Summary {
-        let mut inputs = std::mem::take(&mut self.own);
+        let mut inputs = self.begin().await;
         loop {
             let now = self.clock.now();
             let step = self.engine.step(now, inputs);
@@ -190,11 +185,25 @@ impl Daemon {
         }
     }
 
+    /// What the first turn begins with. Credentials in files are worth a moment: what is found in the meantime need
+    /// not be looked at twice.
+    async fn begin(&mut self) -> Vec<Input> {
+        let mut inputs = std::mem::take(&mut self.own);
+        let patience = Instant::now() + START_PATIENCE;
+        while self.accounts.is_looking_up() {
+            match tokio::time::timeout_at(patience, self.inbox.recv()).await {
+                Ok(Some(message)) => self.take(message, &mut inputs),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        inputs
+    }
+
     fn tell(&mut self, events: &[Event]) {
         for event in events {
             self.uploaded |= matches!(event, Event::Uploaded { .. });
             if matches!(event, Event::StateWritable) {
-                self.remember_again();
+                self.memory.may_be_lost();
             }
             self.observer.event(event);
         }
@@ -230,9 +239,9 @@ impl Daemon {
     async fn gather(&mut self, wake: Duration) -> Vec<Input> {
         let mut inputs = std::mem::take(&mut self.own);
         let mut deadline = Instant::now() + wake;
-        for other in [self.reader.due(), self.stop_by, self.folder.patience_ends()].into_iter().flatten() {
-            deadline = deadline.min(other);
-        }
+        let others =
+            [self.reader.due(), self.stop_by, self.folder.patience_ends(), self.accounts.patience_ends()];
+        deadline = others.into_iter().flatten().fold(deadline, Instant::min);
         if inputs.is_empty() {
             tokio::select! {
                 Some(message) = self.inbox.recv() => self.take(message, &mut inputs),
@@ -245,6 +254,7 @@ impl Daemon {
             self.take(message, &mut inputs);
         }
         self.reader.read_if_due();
+        inputs.append(&mut self.accounts.overdue());
         if self.folder.is_hung() {
             inputs.push(Input::ScanHung);
         }
@@ -264,10 +274,11 @@ impl Daemon {
                 self.walked |= whole;
             }
             Message::Warnings(texts) => self.warn(&texts),
+            Message::Connected(answer) => inputs.extend(self.accounts.answered(answer)),
             Message::Reloaded(reload, reloaded) => {
                 self.reader.answered(reload);
                 if let Reloaded::Changed(manifest, remember) = reloaded {
-                    (self.remember, self.remembered) = (remember, Remembered::No);
+                    self.memory = Memory::new(remember);
                     self.take_manifest(manifest);
                     inputs.append(&mut self.own);
                 }
@@ -278,7 +289,7 @@ impl Daemon {
                 inputs.extend(approved.map(|digest| Input::Approved { digest }));
                 if !in_place {
                     inputs.push(Input::PublishAgain);
-                    self.remember_again();
+                    self.memory.may_be_lost();
                 }
             }
         }
@@ -326,6 +337,7 @@ impl Daemon {
             return;
         }
         self.folder.follow(&manifest);
+        self.accounts.follow(&manifest);
         self.uploader.follow(&manifest);
         self.saver.follow(&manifest);
         self.manifest = manifest.clone();
@@ -341,24 +353,18 @@ impl Daemon {
     }
 
     fn connect_accounts(&mut self) {
-        let manifest = self.manifest.clone();
-        for name in manifest.providers.keys() {
-            self.connect(name);
-        }
-    }
-
-    fn connect(&mut self, provider: &ProviderName) {
-        let result = self.uploader.connect(provider);
-        self.own.push(Input::Account { provider: provider.clone(), result });
+        let names = self.manifest.providers.keys();
+        self.own.extend(names.filter_map(|name| self.accounts.look_up(name)));
     }
 
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Scan(request) => self.folder.scan(request),
-            Effect::Reconnect(provider) => self.connect(&provider),
+            Effect::Reconnect(provider) => self.own.extend(self.accounts.look_up(&provider)),
             Effect::Upload(order) => {
                 self.sending.insert(order.key.clone(), order.wanted.hash);
-                self.uploader.start(*order);
+                let account = self.accounts.get(&order.key.provider);
+                self.uploader.start(*order, account);
             }
             Effect::Record(changes) => self.saver.record(changes),
             Effect::Publish(state) => self.saver.publish(state),
@@ -391,36 +397,18 @@ impl Daemon {
 
     /// A manifest is worth remembering once nothing of what it changed is held back.
     fn remember_when_settled(&mut self) {
-        let due = match self.remembered {
-            Remembered::No => true,
-            Remembered::Failed(until) => until <= Instant::now(),
-            Remembered::UnderWay | Remembered::Yes => false,
-        };
-        if due && !self.engine.is_halted() && self.engine.has_walked() {
-            self.remembered = Remembered::UnderWay;
-            self.saver.remember(self.remember.clone());
-        }
-    }
-
-    /// What was remembered may have gone with the state folder.
-    fn remember_again(&mut self) {
-        if self.remembered == Remembered::Yes {
-            self.remembered = Remembered::No;
+        if !self.engine.is_halted()
+            && self.engine.has_walked()
+            && let Some(remember) = self.memory.begin()
+        {
+            self.saver.remember(remember);
         }
     }
 
     fn on_remembered(&mut self, result: Result<(), String>) {
-        let under_way = self.remembered == Remembered::UnderWay;
-        let outcome = match result {
-            Ok(()) => Remembered::Yes,
-            Err(why) => {
-                self.observer.warning(&format!("cannot remember the manifest that works: {why}"));
-                Remembered::Failed(Instant::now() + REMEMBER_AGAIN)
-            }
-        };
-        // Otherwise it was about a manifest that is not in force any more.
-        if under_way {
-            self.remembered = outcome;
+        self.memory.answered(result.is_ok());
+        if let Err(why) = result {
+            self.observer.warning(&format!("cannot remember the manifest that works: {why}"));
         }
     }
 
@@ -489,5 +477,6 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the state folder is looked at, at most. It happens once a turn, and turns are up to 30 s apart.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-const REMEMBER_AGAIN: Duration = Duration::from_secs(30);
+/// How long the first turn waits for credentials at most.
+const START_PATIENCE: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);

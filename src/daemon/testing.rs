@@ -20,6 +20,12 @@ pub(super) fn manifest_of(folder: &Path, text: &str) -> Arc<Manifest> {
     Arc::new(parse(&sources, KINDS).manifest.expect("the manifest is good"))
 }
 
+/// Writes a small file.
+pub(super) fn put(path: &Path, content: &str) {
+    use std::io::Write as _;
+    std::fs::File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
+}
+
 const ACCOUNTS: &str = r#"
 version = 1
 [provider.plivo]

@@ -1,6 +1,6 @@
 //! Performs uploads: finds the bytes, checks that they are the ones that were meant, sends them, keeps a copy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,38 +17,25 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::accounts::Account;
 use super::{Inbox, Message};
-use crate::domain::asset::{ContentHash, ProviderName, RelPath, Scope};
+use crate::domain::asset::{ContentHash, RelPath};
 use crate::domain::failure::{Failure, FailureClass};
-use crate::domain::manifest::{Manifest, ProviderConfig, Rate};
+use crate::domain::manifest::{Manifest, Rate};
 use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, Source, UploadError};
 use crate::domain::time::Now;
 use crate::local::clock::Clock;
 use crate::local::kept::Kept;
 use crate::local::scanner::read_exact;
-use crate::provider::credentials::Lookups;
-use crate::provider::http::HttpClient;
-use crate::provider::{Provider, Upload, connect};
+use crate::provider::Upload;
 
 pub(super) struct Uploader {
-    /// The accounts of every manifest that was in force: entries of one that vanished may still need it.
-    configs: BTreeMap<ProviderName, ProviderConfig>,
-    accounts: BTreeMap<ProviderName, Account>,
-    limiters: BTreeMap<ProviderName, (Rate, Arc<Limiter>)>,
     shelf: Shelf,
-    http: HttpClient,
-    lookups: Arc<dyn Lookups>,
     clock: Arc<dyn Clock>,
     inbox: Inbox,
     tasks: JoinSet<()>,
     /// Whether nothing more is to be sent.
     stopping: watch::Sender<bool>,
-}
-
-#[derive(Clone)]
-struct Account {
-    provider: Arc<dyn Provider>,
-    limiter: Arc<Limiter>,
 }
 
 /// Where bytes come from and where copies go.
@@ -69,22 +56,10 @@ impl Shelf {
 }
 
 impl Uploader {
-    pub(super) fn new(
-        manifest: &Arc<Manifest>,
-        kept: Arc<Kept>,
-        http: HttpClient,
-        lookups: Arc<dyn Lookups>,
-        clock: Arc<dyn Clock>,
-        inbox: Inbox,
-    ) -> Self {
+    pub(super) fn new(manifest: &Manifest, kept: Arc<Kept>, clock: Arc<dyn Clock>, inbox: Inbox) -> Self {
         let root = Arc::new(manifest.sync.root.clone());
         Self {
             shelf: Shelf { root, kept, keep_copies: manifest.sync.keep_copies, fresh: Arc::default() },
-            configs: manifest.providers.clone(),
-            accounts: BTreeMap::new(),
-            limiters: BTreeMap::new(),
-            http,
-            lookups,
             clock,
             inbox,
             tasks: JoinSet::new(),
@@ -92,38 +67,14 @@ impl Uploader {
         }
     }
 
-    pub(super) fn follow(&mut self, manifest: &Arc<Manifest>) {
+    pub(super) fn follow(&mut self, manifest: &Manifest) {
         self.shelf.keep_copies = manifest.sync.keep_copies;
-        self.configs.extend(manifest.providers.clone());
     }
 
-    /// Reads a provider's credentials (again). Whose account it is, or which reference leads nowhere.
-    pub(super) fn connect(&mut self, name: &ProviderName) -> Result<Scope, String> {
-        let config = self.configs.get(name).ok_or("no manifest ever had a table for it")?;
-        let provider =
-            connect(name, config, &*self.lookups, &self.http).map_err(|error| error.to_string())?;
-        let scope = provider.scope().clone();
-        let rate = config.rate;
-        let limiter = self.limiter(name, rate);
-        self.accounts.insert(name.clone(), Account { provider, limiter });
-        Ok(scope)
-    }
-
-    /// The account's limiter: the same one as long as the rate is, so that reading credentials again grants nothing.
-    fn limiter(&mut self, name: &ProviderName, rate: Rate) -> Arc<Limiter> {
-        match self.limiters.get(name) {
-            Some((present, limiter)) if *present == rate => limiter.clone(),
-            _ => {
-                let limiter = Arc::new(Limiter::new(rate));
-                self.limiters.insert(name.clone(), (rate, limiter.clone()));
-                limiter
-            }
-        }
-    }
-
-    pub(super) fn start(&mut self, order: Order) {
+    /// Performs an order at the account that it is for.
+    pub(super) fn start(&mut self, order: Order, account: Option<Account>) {
         while self.tasks.try_join_next().is_some() {}
-        let Some(account) = self.accounts.get(&order.key.provider).cloned() else {
+        let Some(account) = account else {
             let result = Err(defect("there is no connection for it"));
             let outcome = Outcome { order, sent: self.clock.now(), source: None, result };
             return drop(self.inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
@@ -283,10 +234,10 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Lets requests through at a rate, on the clock that tests can pause.
-struct Limiter(RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>);
+pub(super) struct Limiter(RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>);
 
 impl Limiter {
-    fn new(rate: Rate) -> Self {
+    pub(super) fn new(rate: Rate) -> Self {
         let requests = std::num::NonZeroU32::new(rate.requests).unwrap_or(std::num::NonZeroU32::MIN);
         let each = rate.per / rate.requests.max(1);
         let quota = Quota::with_period(each.max(Duration::from_nanos(1)))

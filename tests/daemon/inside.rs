@@ -15,6 +15,7 @@ use mediakeep::local::clock::{Clock, ManualClock, SystemClock};
 use mediakeep::local::signals::Signal;
 use mediakeep::local::state_store::{FolderStore, Loaded, Published, StateStore, StoreError};
 use mediakeep::provider::KINDS;
+use mediakeep::provider::credentials::Lookups;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -34,15 +35,21 @@ struct Inside {
 
 /// What is different from the real thing.
 struct Twist {
+    mode: Mode,
     clock: Arc<dyn Clock>,
+    lookups: Arc<dyn Lookups>,
     reload: Reload,
     store: Box<dyn FnOnce(FolderStore) -> Box<dyn StateStore>>,
 }
 
 impl Default for Twist {
     fn default() -> Self {
+        let secrets =
+            ["BANDWIDTH_PASSWORD", "PLIVO_AUTH_TOKEN"].map(|name| (name.to_owned(), PASSWORD.to_owned()));
         Self {
+            mode: Mode::Daemon,
             clock: Arc::new(SystemClock::new()),
+            lookups: Arc::new(BTreeMap::from(secrets)),
             reload: Box::new(|| Reloaded::Unchanged),
             store: Box::new(|store| Box::new(store)),
         }
@@ -64,16 +71,14 @@ impl Inside {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (signals, received) = tokio::sync::mpsc::unbounded_channel();
         let (events, warnings) = (Arc::default(), Arc::default());
-        let secrets =
-            ["BANDWIDTH_PASSWORD", "PLIVO_AUTH_TOKEN"].map(|name| (name.to_owned(), PASSWORD.to_owned()));
         let manifest = manifest(stage);
         let parts = Parts {
-            mode: Mode::Daemon,
+            mode: twist.mode,
             store: (twist.store)(FolderStore::open(&manifest.sync.state_dir).unwrap()),
             manifest,
             last_good: None,
             clock: twist.clock,
-            lookups: Arc::new(BTreeMap::from(secrets)),
+            lookups: twist.lookups,
             reload: twist.reload,
             remember: Arc::new(|| Ok(())),
             manifest_files: vec![stage.media("media.toml")],
@@ -89,8 +94,12 @@ impl Inside {
         self.events.lock().unwrap().iter().filter(|event| fits(event)).count()
     }
 
-    fn stop(mut self) -> Summary {
+    fn stop(self) -> Summary {
         self.signals.send(Signal::Stop).unwrap();
+        self.end()
+    }
+
+    fn end(mut self) -> Summary {
         let daemon = self.daemon.take().unwrap();
         let runtime = self.runtime.as_ref().unwrap();
         let end = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(15), daemon).await });
@@ -232,6 +241,65 @@ fn a_manifest_on_a_disk_that_does_not_answer_stops_no_renewal() {
     stage.until("what was asked for meanwhile is done", || *reads.lock().unwrap() >= 2);
     inside.stop();
     stage.nobody_was_let_down();
+}
+
+/// An environment whose folder of credentials is found once nobody holds it back any more.
+struct Held {
+    folder: std::path::PathBuf,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Lookups for Held {
+    fn variable(&self, name: &str) -> Option<std::ffi::OsString> {
+        if name != "CREDENTIALS_DIRECTORY" {
+            return Some(PASSWORD.into());
+        }
+        let _open = self.gate.lock().unwrap();
+        Some(self.folder.clone().into())
+    }
+}
+
+/// Plivo's token is a file in a folder that can hang.
+fn stage_with_credential() -> (Stage, Twist, Arc<Mutex<()>>) {
+    let stage = stage_with_logo();
+    let accounts = stage.accounts().replace("env = \"PLIVO_AUTH_TOKEN\"", "credential = \"token\"");
+    stage.put("media.toml", &(accounts + &file("logo.png")));
+    crate::stage::put(&stage.beside("token"), PASSWORD);
+    let gate = Arc::<Mutex<()>>::default();
+    let lookups = Arc::new(Held { folder: stage.beside(""), gate: Arc::clone(&gate) });
+    (stage, Twist { lookups, ..Twist::default() }, gate)
+}
+
+#[test]
+fn a_secret_on_a_disk_that_does_not_answer_stops_no_renewal() {
+    let (stage, twist, gate) = stage_with_credential();
+    let inside = Inside::start(&stage, twist);
+    published(&stage);
+    let hang = gate.lock().unwrap();
+    for _ in 0..3 {
+        inside.signals.send(Signal::Reload).unwrap();
+    }
+    let now = stage.now();
+    for provider in ["bandwidth", "plivo"] {
+        stage.until_uploaded_after("logo.png", provider, now + Duration::from_secs(1));
+    }
+    drop(hang);
+    inside.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_pass_waits_for_a_slow_secret_and_sends_to_other_accounts_meanwhile() {
+    let (stage, twist, gate) = stage_with_credential();
+    let hang = gate.lock().unwrap();
+    let mode = Mode::Once { tries: 3, patience: Duration::from_secs(30) };
+    let inside = Inside::start(&stage, Twist { mode, ..twist });
+    stage.until_content("logo.png", "bandwidth", "logo");
+    assert_eq!(stage.url("logo.png", "plivo"), None);
+    drop(hang);
+    let summary = inside.end();
+    assert_eq!((summary.alive, summary.failing), (2, 0), "{summary:?}");
+    assert_eq!(stage.content("logo.png", "plivo").as_deref(), Some("logo"));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) struct Account {
     /// When such a reference is looked up again, on the steady clock.
     pub look_up_at: Option<Timestamp>,
     pub breaker: Breaker,
+    /// Whether a refused credential was read again for the next probe.
+    reading: Reading,
     /// Until when the provider asked us to wait, on the steady clock.
     pub paused_until: Option<Timestamp>,
     throttled_in_a_row: u32,
@@ -32,6 +34,14 @@ pub(super) struct Account {
     /// Renewals and new content take turns.
     fresh_is_next: bool,
     pub told_overcommitted: bool,
+}
+
+/// How far reading a refused credential again has come: each probe goes out with what is there by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    NotAsked,
+    UnderWay,
+    Done,
 }
 
 impl Account {
@@ -43,6 +53,7 @@ impl Account {
             unusable: None,
             look_up_at: None,
             breaker: Breaker::default(),
+            reading: Reading::NotAsked,
             paused_until: None,
             throttled_in_a_row: 0,
             in_flight: 0,
@@ -80,7 +91,8 @@ impl Account {
 
     /// How many more uploads may start now.
     pub(super) fn free_slots(&self, steady: Timestamp) -> usize {
-        if self.scope.is_none() || self.paused_until.is_some_and(|until| until > steady) {
+        let reading = self.reading == Reading::UnderWay;
+        if self.scope.is_none() || reading || self.paused_until.is_some_and(|until| until > steady) {
             return 0;
         }
         let most = match self.breaker.allowance(steady) {
@@ -109,17 +121,27 @@ impl Account {
 
     /// When work that waits here may go on, where that is a matter of time.
     pub(super) fn next_chance(&self) -> Option<Timestamp> {
-        if !self.has_work() || self.scope.is_none() || self.in_flight > 0 {
+        let not_a_matter_of_time =
+            self.scope.is_none() || self.in_flight > 0 || self.reading == Reading::UnderWay;
+        if !self.has_work() || not_a_matter_of_time {
             return None;
         }
         self.paused_until.into_iter().chain(self.breaker.open_until()).max()
+    }
+
+    /// Whether it is not known yet if it can be used: its credentials are still being looked up.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.scope.is_none() && self.unusable.is_none()
     }
 
     /// Whether a single pass has waited long enough for this account.
     pub(super) fn is_hopeless(&self, patience: Duration, started: Timestamp) -> bool {
         let refused = self.breaker.open_for().is_some_and(FailureClass::opens_breaker_at_once);
         let too_long = self.next_chance().is_some_and(|at| at > started + patience.saturating_mul(3));
-        self.scope.is_none() || refused || self.breaker.failed_probes() > 0 || too_long
+        self.unusable.is_some() && self.scope.is_none()
+            || refused
+            || self.breaker.failed_probes() > 0
+            || too_long
     }
 }
 
@@ -149,6 +171,9 @@ impl Reconciler {
         turn: &mut Turn,
     ) {
         let Some(account) = self.accounts.get_mut(provider) else { return };
+        if account.reading == Reading::UnderWay {
+            account.reading = Reading::Done;
+        }
         match result {
             Ok(scope) => {
                 account.unusable = None;
@@ -217,6 +242,7 @@ impl Reconciler {
                 turn.events.push(Event::AccountPaused { provider: provider.clone(), wait });
             }
         }
+        account.reading = Reading::NotAsked;
         match account.breaker.on_failure(failure.class, steady, &account.terms) {
             BreakerChange::Opened => turn.events.push(Event::AccountStopped {
                 provider: provider.clone(),
@@ -235,10 +261,16 @@ impl Reconciler {
         handles.map(|handle| handle.steady_expires_at.saturating_since(steady)).min()
     }
 
-    /// A refused credential may have been replaced: it is read again before each probe.
-    pub(super) fn reconnect_before_probe(&self, provider: &ProviderName, turn: &mut Turn) {
-        let Some(account) = self.accounts.get(provider) else { return };
-        if account.breaker.open_for() == Some(FailureClass::CredentialsRefused) {
+    /// A refused credential may have been replaced: it is read again before each probe, which waits for that.
+    pub(super) fn read_again_before_probe(&mut self, provider: &ProviderName, turn: &mut Turn) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        if account.breaker.open_for() != Some(FailureClass::CredentialsRefused) {
+            account.reading = Reading::NotAsked;
+        } else if account.reading == Reading::NotAsked
+            && account.has_work()
+            && account.free_slots(turn.now.steady) > 0
+        {
+            account.reading = Reading::UnderWay;
             turn.effects.push(Effect::Reconnect(provider.clone()));
         }
     }

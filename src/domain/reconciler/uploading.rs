@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::account::Account;
 use super::entry::{Entry, Gates};
 use super::files::Scan;
 use super::recording::Visible;
@@ -80,6 +81,9 @@ impl Reconciler {
     pub(super) fn start_uploads(&mut self, turn: &mut Turn) {
         let names: Vec<_> = self.accounts.keys().cloned().collect();
         for name in names {
+            if !self.stopping {
+                self.read_again_before_probe(&name, turn);
+            }
             while let Some(account) = self.accounts.get_mut(&name) {
                 if self.stopping || account.free_slots(turn.now.steady) == 0 {
                     break;
@@ -109,7 +113,6 @@ impl Reconciler {
             self.wake(key, &mut entry, turn.now.steady + TAKEN_RETRY);
             return self.attach(key, entry);
         }
-        self.reconnect_before_probe(&key.provider, turn);
         let sources = self.sources(key, reason, &wanted);
         if let Some(account) = self.accounts.get_mut(&key.provider) {
             account.in_flight += 1;
@@ -386,7 +389,8 @@ impl Reconciler {
             }
         };
         let sending = self.accounts.values().any(|account| account.in_flight > 0);
-        if sending || (looking && !self.stopping) {
+        let awaited = self.accounts.values().any(Account::is_awaited) && !self.stopping;
+        if sending || awaited || (looking && !self.stopping) {
             return false;
         }
         self.stopping || !self.has_hope(steady)
@@ -396,7 +400,7 @@ impl Reconciler {
     fn has_hope(&self, steady: Timestamp) -> bool {
         let Mode::Once { patience, .. } = self.mode else { return true };
         let last_chance = self.started + patience.saturating_mul(3);
-        let hopeful = |account: &super::Account| account.has_work() && !self.gave_up_on(account);
+        let hopeful = |account: &Account| account.has_work() && !self.gave_up_on(account);
         if self.accounts.values().any(hopeful) {
             return true;
         }

@@ -1,5 +1,6 @@
 //! Timelines: what the engine does over hours and days, in milliseconds.
 
+mod accounts;
 mod edges;
 mod hostile;
 mod ids;

@@ -156,6 +156,8 @@ pub(super) struct World {
     pub save_takes: Duration,
     /// Whether looking up credentials of `numbered` fails.
     pub credentials_missing: bool,
+    /// Whether looking up credentials is never answered.
+    pub credentials_hang: bool,
     pub turns: usize,
     stored: BTreeMap<String, Stored>,
     replies: Vec<(Timestamp, Input)>,
@@ -197,6 +199,7 @@ impl World {
             latency: LATENCY,
             save_takes: Duration::from_millis(3),
             credentials_missing: false,
+            credentials_hang: false,
             turns: 0,
             stored: BTreeMap::new(),
             replies: Vec::new(),
@@ -315,6 +318,7 @@ impl World {
                 let report = self.scan(&request);
                 self.reply(Duration::from_millis(5), Input::Scanned(report));
             }
+            Effect::Reconnect(_) if self.credentials_hang => {}
             Effect::Reconnect(name) => {
                 let missing = self.credentials_missing && name.as_str() == "numbered";
                 let result = if missing { Err("no such file".to_owned()) } else { Ok(self.scope.clone()) };

@@ -1,0 +1,61 @@
+//! Accounts whose credentials come late.
+
+use std::time::Duration;
+
+use super::world::{MINUTE, World, manifest, provider};
+use crate::domain::failure::FailureClass;
+use crate::domain::reconciler::{Input, Mode};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ONCE: Mode = Mode::Once { tries: 3, patience: Duration::from_secs(30) };
+
+fn found(world: &World, name: &str) -> Input {
+    Input::Account { provider: provider(name), result: Ok(world.scope.clone()) }
+}
+
+#[test]
+fn a_probe_after_a_refusal_waits_for_the_credentials_that_are_read_for_it() {
+    let mut world = World::new(manifest(&[("a.png", &["named"])]));
+    world.fail("named", FailureClass::CredentialsRefused);
+    world.credentials_hang = true;
+    world.write("a.png", b"a");
+    world.run(20 * MINUTE);
+    assert_eq!(world.requests_to("named"), 1, "the probe is still waiting");
+    world.mend("named");
+    world.give(found(&world, "named"));
+    world.run(SECOND);
+    assert_eq!(world.requests_to("named"), 2);
+    assert!(world.url("a.png", "named").is_some());
+}
+
+#[test]
+fn credentials_that_cannot_be_read_for_a_probe_leave_it_to_those_that_were_read_before() {
+    let mut world = World::new(manifest(&[("a.png", &["named"])]));
+    world.fail("named", FailureClass::CredentialsRefused);
+    world.credentials_hang = true;
+    world.write("a.png", b"a");
+    world.run(5 * MINUTE);
+    world.mend("named");
+    let hangs = Err("reading its credentials takes too long".to_owned());
+    world.give(Input::Account { provider: provider("named"), result: hangs });
+    world.run(SECOND);
+    assert!(world.url("a.png", "named").is_some());
+}
+
+#[test]
+fn a_pass_is_not_over_before_it_is_known_whether_an_account_can_be_used() {
+    for found_at_last in [true, false] {
+        let mut world = World::with_mode(manifest(&[("a.png", &["named", "numbered"])]), ONCE);
+        world.disconnect("numbered");
+        world.write("a.png", b"a");
+        world.run(8 * SECOND);
+        assert!(world.url("a.png", "named").is_some());
+        assert!(!world.engine.is_finished(world.now));
+        let result = if found_at_last { Ok(world.scope.clone()) } else { Err("no such file".to_owned()) };
+        world.give(Input::Account { provider: provider("numbered"), result });
+        world.run(8 * SECOND);
+        assert!(world.engine.is_finished(world.now));
+        assert_eq!(world.url("a.png", "numbered").is_some(), found_at_last);
+        assert_eq!(world.engine.summary().unusable.len(), usize::from(!found_at_last));
+    }
+}
