@@ -104,14 +104,22 @@ fn say_why(exit: Exit, summary: &Summary, state_dir: &Path) {
                 "bring the files or the manifest back; or see and release what is held back with `mediakeep approve`",
             );
         }
-        Exit::NotAlive => fail_with_help(
-            &format!(
-                "of {}, {} without a live URL of the present content",
-                count(summary.entries, "entry", "entries"),
-                count(summary.failing, "is", "are")
-            ),
-            "`mediakeep status` says which and why",
-        ),
+        Exit::NotAlive => {
+            if !summary.down.is_empty() {
+                let providers = names(summary.down.iter().collect());
+                fail(&format!(
+                    "gave up on {providers} for this pass (see above); run it again once it answers"
+                ));
+            }
+            fail_with_help(
+                &format!(
+                    "of {}, {} without a live URL of the present content",
+                    count(summary.entries, "entry", "entries"),
+                    count(summary.failing, "is", "are")
+                ),
+                "`mediakeep status` says which and why",
+            );
+        }
         Exit::Done | Exit::Usage | Exit::Locked | Exit::Due => {}
     }
 }

@@ -151,10 +151,10 @@ impl Breaker {
         BreakerChange::Opened
     }
 
-    /// Lets a probe out now: something changed that may have mended it, such as new credentials.
-    pub fn probe_now(&mut self, steady: Timestamp) {
+    /// Lets a probe out at this moment at the latest, such as now: new credentials may have mended it.
+    pub fn probe_by(&mut self, at: Timestamp) {
         if let Some(open) = &mut self.open {
-            open.until = open.until.min(steady);
+            open.until = open.until.min(at);
         }
     }
 }
@@ -283,7 +283,7 @@ mod tests {
     fn new_credentials_let_a_probe_out_at_once() {
         let mut breaker = Breaker::default();
         let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms());
-        breaker.probe_now(at(3));
+        breaker.probe_by(at(3));
         assert_eq!(breaker.allowance(at(3)), Allowance::Probe);
     }
 }

@@ -84,6 +84,24 @@ fn play(case: &Case) {
 }
 
 #[test]
+fn a_pass_gives_up_on_a_provider_that_is_down_and_says_so() {
+    let stage = Stage::new();
+    for number in 0..8 {
+        stage.write(&format!("{number}.png"), b"content");
+    }
+    // With so short a life a pause is short as well.
+    let account = stage.bandwidth("retention = \"60s\"\n");
+    stage.manifest(&format!("{account}{}", files("*.png", "bandwidth")));
+    stage.fault(json!({"count": null, "action": reply(503, json!({}))}));
+    let before = stage.requests();
+    let run = stage.run(["sync"]);
+    assert_eq!(run.code, Some(4), "{}", run.all());
+    assert!(run.stderr.contains("gave up on bandwidth for this pass"), "{}", run.all());
+    let asked = stage.requests() - before;
+    assert!(asked <= 9, "five failures, what was under way, and a probe: {asked}");
+}
+
+#[test]
 fn what_a_provider_refuses_is_not_asked_for_again_and_again() {
     each(vec![
         case("bandwidth", reply(400, json!({})), 4, "content-refused", "so it is", 1),

@@ -178,7 +178,7 @@ impl Reconciler {
             Ok(scope) => {
                 account.unusable = None;
                 account.look_up_at = None;
-                account.breaker.probe_now(turn.now.steady);
+                account.breaker.probe_by(turn.now.steady);
                 if account.scope.as_ref() != Some(&scope) {
                     account.scope = Some(scope);
                     self.dirty.extend(self.entries.keys().filter(|key| key.provider == *provider).cloned());
@@ -244,11 +244,16 @@ impl Reconciler {
         }
         account.reading = Reading::NotAsked;
         match account.breaker.on_failure(failure.class, steady, &account.terms) {
-            BreakerChange::Opened => turn.events.push(Event::AccountStopped {
-                provider: provider.clone(),
-                class: failure.class,
-                detail: failure.detail.clone(),
-            }),
+            BreakerChange::Opened => {
+                if matches!(self.mode, Mode::Once { .. }) {
+                    account.breaker.probe_by(steady + PASS_PROBES_AFTER);
+                }
+                turn.events.push(Event::AccountStopped {
+                    provider: provider.clone(),
+                    class: failure.class,
+                    detail: failure.detail.clone(),
+                });
+            }
             BreakerChange::Closed => turn.events.push(Event::AccountRecovered { provider: provider.clone() }),
             BreakerChange::Unchanged => {}
         }
@@ -286,3 +291,6 @@ impl Reconciler {
 
 /// How often a credential that was not found is looked up.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
+/// How soon a single pass probes a provider that failed again and again. Somebody waits for its end, and what is
+/// not mended by then is for the next pass: a probe that fails is its last request there.
+const PASS_PROBES_AFTER: Duration = Duration::from_secs(10);

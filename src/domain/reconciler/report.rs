@@ -29,6 +29,8 @@ pub struct Summary {
     pub halted: Option<Halt>,
     /// Providers that refuse our credentials.
     pub refused: Vec<ProviderName>,
+    /// Providers that failed again and again, so that a pass sends nothing more there.
+    pub down: Vec<ProviderName>,
     /// Providers whose credentials were not found, and which.
     pub unusable: Vec<(ProviderName, String)>,
     /// Whether the state folder can't be written.
@@ -89,8 +91,10 @@ impl Reconciler {
             ..Summary::default()
         };
         for (name, account) in &self.accounts {
-            if account.breaker.open_for() == Some(FailureClass::CredentialsRefused) {
-                summary.refused.push(name.clone());
+            match account.breaker.open_for() {
+                Some(FailureClass::CredentialsRefused) => summary.refused.push(name.clone()),
+                Some(_) => summary.down.push(name.clone()),
+                None => {}
             }
             summary.unusable.extend(account.unusable.clone().map(|detail| (name.clone(), detail)));
         }

@@ -1,4 +1,4 @@
-//! Accounts whose credentials come late.
+//! Accounts whose credentials come late, and passes that meet a provider that is down.
 
 use std::time::Duration;
 
@@ -58,4 +58,32 @@ fn a_pass_is_not_over_before_it_is_known_whether_an_account_can_be_used() {
         assert_eq!(world.url("a.png", "numbered").is_some(), found_at_last);
         assert_eq!(world.engine.summary().unusable.len(), usize::from(!found_at_last));
     }
+}
+
+#[test]
+fn a_pass_gives_a_provider_that_is_down_one_more_chance_soon_and_ends() {
+    let mut world = World::with_mode(manifest(&[("*.png", &["named", "numbered"])]), ONCE);
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.fail("named", FailureClass::Unavailable);
+    world.run(15 * SECOND);
+    assert!(world.engine.is_finished(world.now), "nobody waits a minute for one request");
+    let requests = world.requests_to("named");
+    assert!((6..=9).contains(&requests), "those that were under way, and a probe: {requests}");
+    let summary = world.engine.summary();
+    assert_eq!(summary.down, [provider("named")]);
+    assert_eq!((summary.alive, summary.failing), (20, 20));
+}
+
+#[test]
+fn a_pass_outlasts_a_provider_that_is_down_for_seconds() {
+    let mut world = World::with_mode(manifest(&[("*.png", &["named"])]), ONCE);
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.fail("named", FailureClass::Unavailable);
+    world.run(5 * SECOND);
+    assert!(!world.engine.is_finished(world.now));
+    world.mend("named");
+    world.run(MINUTE);
+    assert!(world.engine.is_finished(world.now));
+    let summary = world.engine.summary();
+    assert_eq!((summary.alive, summary.failing, summary.down.len()), (20, 0, 0));
 }
