@@ -1,4 +1,5 @@
-//! What `run` starts from: the present manifest and config, or the last ones that worked.
+//! What `run` starts from, and what `status` and `url` go by: the present manifest and config, or the last ones that
+//! worked.
 //!
 //! Whoever may edit the media folder must not be able to move an account's credentials. So where a config is given,
 //! what is remembered of a config counts only if it was out of their reach.
@@ -8,9 +9,11 @@ use std::sync::Arc;
 
 use super::args::Global;
 use super::exit::Exit;
+use super::voice::warn;
 use super::workspace::{Text, Texts, Workspace};
 use crate::domain::manifest::Manifest;
 use crate::local::last_good::{self, LastGood};
+use crate::local::state_store;
 
 /// The present manifest, or the last one that worked; and that one too where it differs, so that what the present
 /// one drops is let go past the guard.
@@ -27,6 +30,31 @@ pub(super) fn open_or_remember(global: &Global) -> Result<(Workspace, Option<Arc
             Ok((workspace, None))
         }
     }
+}
+
+/// For those who only read what is recorded: the present manifest, or the last one that worked, or where nobody may
+/// read that, whatever says where the state is. What is published does not end with a mistake in a manifest.
+pub(super) fn open_to_read(global: &Global) -> Result<Workspace, Exit> {
+    if let Some(workspace) = Workspace::quietly(global) {
+        return Ok(workspace);
+    }
+    let places = places(global);
+    let broken = format!("{} cannot be used (`mediakeep check` says why)", global.manifest.display());
+    let last = places.iter().find_map(|folder| Workspace::of(remembered_in(folder, global)?));
+    if let Some(workspace) = last {
+        warn(&format!("{broken}; this is by the last one that worked"));
+        return Ok(workspace);
+    }
+    // The first place alone, and none if the config that decides cannot be read: the others are a guess, and what lies
+    // there may be anybody's.
+    let decided = global.config.as_deref().is_none_or(|config| Text::quietly(config).is_ok());
+    let recorded = |folder: &&PathBuf| decided && matches!(state_store::read_only(folder), Ok(Some(_)));
+    let alone = places.first().filter(recorded).and_then(|folder| Texts::about_state_only(folder));
+    if let Some(workspace) = alone.and_then(Workspace::of) {
+        warn(&format!("{broken}; this is what the state file says by itself"));
+        return Ok(workspace);
+    }
+    Workspace::open(global)
 }
 
 fn last_in_force(global: &Global, present: &Workspace) -> Option<Arc<Manifest>> {
@@ -47,7 +75,7 @@ fn remembered_in(folder: &Path, global: &Global) -> Option<Texts> {
     if let Some(config) = &global.config
         && folder_of(&global.manifest).is_none_or(|media| is_below(folder, &media))
     {
-        texts.config = Some(Text::read(config, "config").ok()?);
+        texts.config = Some(Text::quietly(config).ok()?);
     }
     Some(texts)
 }
@@ -58,7 +86,7 @@ fn places(global: &Global) -> Vec<PathBuf> {
     // Only the config may say where the state is, if there is one.
     let holder = global.config.as_deref().unwrap_or(&global.manifest);
     let named = Text::quietly(holder).ok().and_then(|text| {
-        let stated = state_dir_in(&String::from_utf8_lossy(&text))?;
+        let stated = state_dir_in(&String::from_utf8_lossy(&text.content))?;
         Some(folder_of(holder)?.join(stated))
     });
     let given = std::env::var_os("STATE_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());

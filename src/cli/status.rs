@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::args::Global;
 use super::exit::Exit;
+use super::fallback::open_to_read;
 use super::listing::{Entry, Listing};
 use super::table::{count, render, shown, table};
 use super::voice::{print, print_json, tell};
-use super::workspace::Workspace;
 use crate::domain::asset::EntryKey;
 use crate::domain::lease::Schedule;
 use crate::domain::state::Record;
@@ -15,7 +15,7 @@ use crate::domain::time::{Now, Timestamp, format_duration};
 use crate::local::clock::{Clock as _, SystemClock};
 
 pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
-    let workspace = Workspace::open(global)?;
+    let workspace = open_to_read(global)?;
     let state = workspace.recorded_or_explain()?;
     let now = SystemClock::new().now();
     let (mut engine, inputs) = workspace.engine(state, now);

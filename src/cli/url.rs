@@ -2,19 +2,21 @@
 
 use super::args::{Global, Url};
 use super::exit::Exit;
+use super::fallback::open_to_read;
 use super::voice::{fail, print};
-use super::workspace::Workspace;
 use crate::domain::asset::{EntryKey, ProviderName, RelPath};
 use crate::domain::state::State;
 use crate::local::clock::{Clock as _, SystemClock};
 
 pub(super) fn run(global: &Global, options: &Url) -> Result<Exit, Exit> {
-    let workspace = Workspace::open(global)?;
+    let workspace = open_to_read(global)?;
     let path = RelPath::new(options.file.strip_prefix("./").unwrap_or(&options.file)).map_err(|error| {
         fail(&format!("{:?} is no file below root: {error}", options.file));
         Exit::Usage
     })?;
+    // Where no manifest can be read, what is recorded answers by itself.
     if let Some(name) = &options.provider
+        && !workspace.manifest.providers.is_empty()
         && !workspace.manifest.providers.keys().any(|known| known.as_str() == name)
     {
         let known: Vec<&str> = workspace.manifest.providers.keys().map(ProviderName::as_str).collect();

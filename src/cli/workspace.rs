@@ -58,6 +58,13 @@ impl Texts {
         Ok(Self { manifest, config, state_directory: std::env::var_os("STATE_DIRECTORY") })
     }
 
+    /// The same, with nobody told if one of them cannot be read.
+    fn quietly(global: &Global) -> std::io::Result<Self> {
+        let manifest = Text::quietly(&global.manifest)?;
+        let config = global.config.as_deref().map(Text::quietly).transpose()?;
+        Ok(Self { manifest, config, state_directory: std::env::var_os("STATE_DIRECTORY") })
+    }
+
     pub(super) fn parse(&self) -> Parsed {
         let sources = Sources {
             manifest: self.manifest.source(),
@@ -82,6 +89,14 @@ impl Texts {
         let state_directory = std::env::var_os("STATE_DIRECTORY");
         Self { manifest: Text::remembered(last.manifest), config, state_directory }
     }
+
+    /// What says where the state is, and nothing else. `None` where no text can name the folder.
+    pub(super) fn about_state_only(state_dir: &Path) -> Option<Self> {
+        let named = toml::Value::from(state_dir.to_str()?);
+        let content = format!("version = 1\n[sync]\nstate_dir = {named}\n").into_bytes();
+        let manifest = Text { name: String::new(), path: state_dir.with_file_name("media.toml"), content };
+        Some(Self { manifest, config: None, state_directory: None })
+    }
 }
 
 impl Text {
@@ -99,11 +114,20 @@ impl Text {
         Source { name: &self.name, path: &self.path, text: &self.content }
     }
 
-    /// A file's content, with nobody told if it cannot be read.
-    pub(super) fn quietly(path: &Path) -> std::io::Result<Vec<u8>> {
-        read_capped(path)
+    /// A file, with nobody told if it cannot be read.
+    pub(super) fn quietly(path: &Path) -> std::io::Result<Self> {
+        let absolute = std::path::absolute(path)?;
+        // The folder's real name: what lies inside root is found by comparing paths.
+        let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
+        let absolute = match (folder, absolute.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => absolute,
+        };
+        let content = read_capped(&absolute)?;
+        Ok(Self { name: path.display().to_string(), path: absolute, content })
     }
 
+    /// A file; if it cannot be read, people are told so.
     pub(super) fn read(path: &Path, what: &str) -> Result<Self, Exit> {
         let help = match what {
             "config" => "say where it is with --config (or $MEDIAKEEP_CONFIG)",
@@ -112,19 +136,10 @@ impl Text {
                  $MEDIAKEEP_MANIFEST)"
             }
         };
-        let failed = |problem: &str| {
-            fail_with_help(&format!("cannot read the {what} {}: {problem}", path.display()), help);
+        Self::quietly(path).map_err(|error| {
+            fail_with_help(&format!("cannot read the {what} {}: {error}", path.display()), help);
             Exit::Manifest
-        };
-        let absolute = std::path::absolute(path).map_err(|error| failed(&error.to_string()))?;
-        // The folder's real name: what lies inside root is found by comparing paths.
-        let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
-        let absolute = match (folder, absolute.file_name()) {
-            (Some(folder), Some(name)) => folder.join(name),
-            _ => absolute,
-        };
-        let content = read_capped(&absolute).map_err(|error| failed(&error.to_string()))?;
-        Ok(Self { name: path.display().to_string(), path: absolute, content })
+        })
     }
 }
 
@@ -160,6 +175,17 @@ impl Workspace {
                 Err(Exit::Manifest)
             }
         }
+    }
+
+    /// Manifest and config if both are good, with nobody told if not.
+    pub(super) fn quietly(global: &Global) -> Option<Self> {
+        Self::of(Texts::quietly(global).ok()?)
+    }
+
+    /// The same of texts that were read before.
+    pub(super) fn of(texts: Texts) -> Option<Self> {
+        let Parsed { manifest, problems } = texts.parse();
+        Some(Self { manifest: Arc::new(manifest?), texts, notes: problems })
     }
 
     /// What is recorded, read without touching anything.

@@ -13,5 +13,6 @@ mod secrets;
 mod shapes;
 mod split;
 mod stage;
+mod standing;
 mod state;
 mod trouble;
