@@ -286,7 +286,11 @@ It reads the state file, looks at no media and asks nobody. States:
   blocked     the file cannot be uploaded as it is
   failing     the upload fails
   waiting     not uploaded yet
-It exits 4 where an entry is lapsed, blocked, failing or waiting.";
+What stands in the way of many entries at once (credentials that are missing or refused, a guard that holds, a folder \
+that cannot be looked at) is shown as the last run or sync found it.
+
+It exits 4 where an entry is lapsed, blocked, failing or waiting; and before that as sync would: 3 where credentials \
+are missing, 1 where the folder cannot be looked at, 7 where credentials are refused, 6 where the guard holds.";
 
 const URL: &str = "\
 It exits 4 and prints nothing where no URL is alive, and 2 where the file is at several providers and none is chosen.

@@ -1,6 +1,9 @@
 //! `mediakeep status`: every entry as it is recorded. Looks at no file and asks nobody.
 
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
 
 use super::args::Global;
 use super::exit::Exit;
@@ -8,11 +11,15 @@ use super::fallback::open_to_read;
 use super::listing::{Entry, Listing};
 use super::table::{count, render, shown, table};
 use super::voice::{print, print_json, tell};
+use super::workspace::Workspace;
 use crate::domain::asset::EntryKey;
+use crate::domain::failure::FailureClass;
 use crate::domain::lease::Schedule;
+use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING, HeldBack, Obstacles};
 use crate::domain::state::Record;
 use crate::domain::time::{Now, Timestamp, format_duration};
 use crate::local::clock::{Clock as _, SystemClock};
+use crate::local::obstacles_file;
 
 pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
     let workspace = open_to_read(global)?;
@@ -27,13 +34,95 @@ pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
             Row { key, record, schedule, state: state_of(record, schedule, now) }
         })
         .collect();
-    let printed = if json {
-        print_json(&Listing { format: 1, entries: rows.iter().map(Row::entry).collect() })
-    } else {
-        show(&rows, now)
-    };
+    let in_the_way = obstacles(&workspace, &rows);
     let dead = rows.iter().any(|row| matches!(row.state, "lapsed" | "waiting" | "blocked" | "failing"));
-    Ok(if dead && printed == Exit::Done { Exit::NotAlive } else { printed })
+    let exit = exit(in_the_way.as_ref().map(|(obstacles, _)| obstacles), dead);
+    let printed = if json {
+        let entries = rows.iter().map(Row::entry).collect();
+        print_json(&Status { listing: Listing { format: 1, entries }, obstacles: in_the_way.map(Since::of) })
+    } else {
+        show(&rows, in_the_way, now)
+    };
+    Ok(if printed == Exit::Done { exit } else { printed })
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    listing: Listing,
+    /// What stands in the way of many entries at once, as the last run found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obstacles: Option<Since>,
+}
+
+#[derive(Serialize)]
+struct Since {
+    since: Timestamp,
+    #[serde(flatten)]
+    obstacles: Obstacles,
+}
+
+impl Since {
+    fn of((obstacles, since): (Obstacles, Timestamp)) -> Self {
+        Self { since, obstacles }
+    }
+}
+
+/// What the last run found to stand in the way, without accounts that are no longer of interest.
+fn obstacles(workspace: &Workspace, rows: &[Row<'_>]) -> Option<(Obstacles, Timestamp)> {
+    let (mut obstacles, since) = obstacles_file::read(&workspace.manifest.sync.state_dir)?;
+    let providers = &workspace.manifest.providers;
+    obstacles
+        .accounts
+        .retain(|name, _| providers.contains_key(name) || rows.iter().any(|row| row.key.provider == *name));
+    (!obstacles.is_empty()).then_some((obstacles, since))
+}
+
+/// The code that a pass would end with that finds the same.
+fn exit(obstacles: Option<&Obstacles>, dead: bool) -> Exit {
+    let account =
+        |kind: &str| obstacles.is_some_and(|all| all.accounts.values().any(|problem| &*problem.kind == kind));
+    let halted = obstacles.is_some_and(|all| all.guard.is_some());
+    if account(CREDENTIALS_MISSING) {
+        Exit::Manifest
+    } else if obstacles.is_some_and(|all| all.folder.is_some()) && !halted {
+        Exit::Unexpected
+    } else if account(FailureClass::CredentialsRefused.as_str()) {
+        Exit::Refused
+    } else if halted {
+        Exit::Halted
+    } else if dead {
+        Exit::NotAlive
+    } else {
+        Exit::Done
+    }
+}
+
+/// The same in words, one line each.
+fn lines((obstacles, since): (Obstacles, Timestamp), now: Now) -> Vec<String> {
+    let Obstacles { folder, guard, accounts } = obstacles;
+    let ago = format_duration(Duration::from_secs(now.wall.saturating_since(since).as_secs()));
+    let mut lines = Vec::new();
+    if let Some(reason) = folder {
+        lines.push(format!("the watched folder cannot be used: {}", shown(&reason)));
+    }
+    if let Some(HeldBack { reason, entries }) = guard {
+        lines.push(format!(
+            "the guard holds back {}: {}; they are kept alive until `mediakeep approve` lets them go",
+            count(entries, "entry", "entries"),
+            shown(&reason)
+        ));
+    }
+    for (name, AccountProblem { kind, detail, connected }) in accounts {
+        let meanwhile = match (&*kind == CREDENTIALS_MISSING, connected) {
+            (true, true) => "; those found before are still in use",
+            (true, false) => "; nothing is sent there",
+            (false, _) => "",
+        };
+        lines.push(format!("all of {name}: {}: {}{meanwhile}", shown(&kind), shown(&detail)));
+    }
+    lines.iter().map(|line| format!("{line} (found {ago} ago)")).collect()
 }
 
 struct Row<'a> {
@@ -88,13 +177,13 @@ fn state_of(record: Option<&Record>, schedule: Option<Schedule>, now: Now) -> &'
     }
 }
 
-fn show(rows: &[Row<'_>], now: Now) -> Exit {
+fn show(rows: &[Row<'_>], obstacles: Option<(Obstacles, Timestamp)>, now: Now) -> Exit {
     let mut out = table(&["STATE", "FILE", "PROVIDER", "RENEWAL", "EXPIRY", "URL"]);
     let until = |at: Timestamp| {
         let left = at.saturating_since(now.wall);
         if left.is_zero() { "now".to_owned() } else { format!("in {}", format_duration(left)) }
     };
-    let mut problems = Vec::new();
+    let mut problems = obstacles.map(|found| lines(found, now)).unwrap_or_default();
     for row in rows {
         let retired = row.record.is_some_and(|record| record.retired_at.is_some());
         let renewal = row
@@ -117,11 +206,9 @@ fn show(rows: &[Row<'_>], now: Now) -> Exit {
     }
     if rows.is_empty() {
         tell("nothing is recorded yet, and the manifest names no file");
-        return Exit::Done;
     }
-    let mut text = render(&out);
-    if !problems.is_empty() {
-        let _ = write!(text, "\nPROBLEMS\n{}\n", problems.join("\n"));
-    }
+    let entries = (!rows.is_empty()).then(|| render(&out));
+    let problems = (!problems.is_empty()).then(|| format!("PROBLEMS\n{}\n", problems.join("\n")));
+    let text = entries.into_iter().chain(problems).collect::<Vec<_>>().join("\n");
     print(&text)
 }

@@ -173,6 +173,7 @@ impl Daemon {
                 self.perform(effect);
             }
             self.tell(&step.events);
+            self.saver.note(&self.engine, now.wall);
             self.observer.progress(self.engine.backlog(), self.folder.progress());
             if self.is_over(now) && !self.has_fresh_approval() {
                 return self.finish().await;
@@ -203,7 +204,7 @@ impl Daemon {
         for event in events {
             self.uploaded |= matches!(event, Event::Uploaded { .. });
             if matches!(event, Event::StateWritable) {
-                self.memory.may_be_lost();
+                self.remember_again();
             }
             self.observer.event(event);
         }
@@ -289,7 +290,7 @@ impl Daemon {
                 inputs.extend(approved.map(|digest| Input::Approved { digest }));
                 if !in_place {
                     inputs.push(Input::PublishAgain);
-                    self.memory.may_be_lost();
+                    self.remember_again();
                 }
             }
         }
@@ -405,6 +406,12 @@ impl Daemon {
         }
     }
 
+    /// What was written beside the state may have gone with its folder.
+    fn remember_again(&mut self) {
+        self.saver.note_again();
+        self.memory.may_be_lost();
+    }
+
     fn on_remembered(&mut self, result: Result<(), String>) {
         self.memory.answered(result.is_ok());
         if let Err(why) = result {
@@ -422,6 +429,7 @@ impl Daemon {
         if let Some(state) = state {
             self.saver.publish(Box::new(state));
         }
+        self.saver.note(&self.engine, self.clock.now().wall);
         self.saver.close().await;
         self.folder.close();
         let unsaved = self.hear_the_saver_out();

@@ -10,15 +10,20 @@ use tokio::time::Instant;
 use super::exporter::Exporter;
 use super::{Inbox, Message, Remember, chain, guarded};
 use crate::domain::manifest::Manifest;
-use crate::domain::reconciler::Input;
+use crate::domain::obstacles::Obstacles;
+use crate::domain::reconciler::{Input, Reconciler};
 use crate::domain::state::{Change, State};
+use crate::domain::time::Timestamp;
 use crate::local::approval;
+use crate::local::obstacles_file;
 use crate::local::state_store::{StateStore, StoreError};
 
 pub(super) struct Saver {
     orders: Option<mpsc::Sender<Order>>,
     thread: Option<JoinHandle<()>>,
     exporter: Exporter,
+    /// What was last told to stand in the way.
+    noted: Option<Obstacles>,
 }
 
 enum Order {
@@ -30,6 +35,7 @@ enum Order {
     },
     ConsumeApproval,
     Remember(Remember),
+    Note(Obstacles, Timestamp),
 }
 
 struct Desk {
@@ -70,7 +76,7 @@ impl Saver {
             let action = "start the thread that saves to";
             StoreError::Io { action, path, source }
         })?;
-        Ok(Self { orders: Some(orders), thread: Some(thread), exporter })
+        Ok(Self { orders: Some(orders), thread: Some(thread), exporter, noted: None })
     }
 
     pub(super) fn record(&self, changes: Vec<Change>) {
@@ -88,6 +94,22 @@ impl Saver {
 
     pub(super) fn consume_approval(&self) {
         self.order(Order::ConsumeApproval);
+    }
+
+    /// Shows what stands in the way of many entries at once, where that is news. Before the first look at everything,
+    /// nobody knows that nothing does.
+    pub(super) fn note(&mut self, engine: &Reconciler, now: Timestamp) {
+        let obstacles = engine.obstacles();
+        let known = engine.has_walked() || !obstacles.is_empty();
+        if known && self.noted.as_ref() != Some(&obstacles) {
+            self.noted = Some(obstacles.clone());
+            self.order(Order::Note(obstacles, now));
+        }
+    }
+
+    /// What was shown may be gone.
+    pub(super) fn note_again(&mut self) {
+        self.noted = None;
     }
 
     /// The answer is [`Message::Remembered`].
@@ -150,6 +172,12 @@ impl Desk {
                     let text = format!("cannot remove the used approval: {error}");
                     self.tell(Message::Warnings(vec![text]));
                 }
+            }
+            Order::Note(obstacles, now) => {
+                // A folder that takes no file is told of by what matters more, and then this is written again.
+                drop(guarded(|| {
+                    obstacles_file::write(&self.state_dir, &obstacles, now).map_err(|error| error.to_string())
+                }));
             }
             Order::Remember(remember) => self.tell(Message::Remembered(guarded(|| remember()))),
         }

@@ -11,6 +11,7 @@ pub mod lease;
 pub mod manifest;
 pub mod media_type;
 pub mod observation;
+pub mod obstacles;
 pub mod plan;
 pub mod reconciler;
 pub mod retry;

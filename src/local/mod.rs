@@ -7,6 +7,7 @@ pub mod export_file;
 pub mod hash_cache;
 pub mod kept;
 pub mod last_good;
+pub mod obstacles_file;
 pub mod own_file;
 pub mod scanner;
 pub mod signals;

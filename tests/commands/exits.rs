@@ -334,7 +334,7 @@ fn a_credential_that_is_nowhere_goes_before_one_that_is_refused_and_that_before_
     stage.manifest(&[stage.bandwidth(""), nowhere, rule, blocked].concat());
     Run::of(stage.command().env("PASSWORD", "wrong").arg("sync")).exits_without_data(3);
     Run::of(stage.command().env("ELSEWHERE", "wrong").arg("sync")).exits_without_data(7);
-    stage.run(["status"]).exits(4);
+    stage.run(["status"]).exits(7);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_mass_deletion_is_held_back_shown_approved_and_let_go() {
         assert_eq!(retired(&stage), 0);
     }
     stage.run(["plan"]).exits(6).prints("held back by the guard").says("15 blocked");
-    stage.run(["status"]).exits(0);
+    stage.run(["status"]).exits(6).prints("holds back 15 entries");
     let before = stage.listing();
     let shown = stage.run(["approve"]).exits(6).says("15 entries").says("--yes").says("nothing was approved");
     let lines: Vec<String> = (5..20).map(|number| format!("{number:02}.png\tbandwidth\n")).collect();

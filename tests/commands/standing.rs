@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::stage::{Stage, assert_unchanged, write};
+use serde_json::json;
+
+use crate::stage::{PASSWORD, Run, Stage, assert_unchanged, file, files, rename, write};
 
 #[test]
 fn status_and_url_go_by_the_last_manifest_that_worked() {
@@ -50,4 +52,70 @@ fn a_state_that_lies_in_the_folder_is_not_believed_where_the_config_names_anothe
     write(&stage.above.path().join("config.toml"), config(&stage.above.path().join("elsewhere")));
     stage.write("media.toml", "broken");
     stage.run(["url", "logo.png", "--config", "../config.toml"]).exits_without_data(3);
+}
+
+/// Two providers, of which Plivo's credentials are nowhere.
+fn half_connected() -> Stage {
+    let stage = Stage::new();
+    stage.write("logo.png", b"logo");
+    let plivo = stage.plivo("").replace("PASSWORD", "ELSEWHERE");
+    let both = file("logo.png", "bandwidth").replace("\"bandwidth\"", "[\"bandwidth\", \"plivo\"]");
+    stage.manifest(&[stage.bandwidth(""), plivo, both].concat());
+    stage.run(["sync"]).exits(3);
+    stage
+}
+
+#[test]
+fn status_names_the_account_whose_credentials_are_nowhere() {
+    let stage = half_connected();
+    let run = stage.run(["status"]).exits(3).prints("all of plivo: credentials-missing");
+    run.prints("ELSEWHERE is not set; nothing is sent there");
+    let report = stage.run(["status", "--json"]).exits(3);
+    assert_eq!(report.entry("logo.png", "plivo")["state"], "waiting");
+    let obstacles = &report.json()["obstacles"];
+    let accounts = obstacles["accounts"].as_object().unwrap();
+    assert_eq!(accounts.keys().collect::<Vec<_>>(), ["plivo"]);
+    assert_eq!(accounts["plivo"]["kind"], "credentials-missing");
+    assert!(obstacles["since"].is_string() && obstacles["guard"].is_null(), "{obstacles}");
+    // The same again is no news.
+    let before = stage.listing_without_lock();
+    stage.run(["sync"]).exits(3);
+    assert_unchanged(&before, &stage.listing_without_lock());
+
+    Run::of(stage.command().env("ELSEWHERE", PASSWORD).arg("sync")).exits(0);
+    assert!(stage.run(["status", "--json"]).exits(0).json()["obstacles"].is_null());
+}
+
+#[test]
+fn status_names_the_account_that_refuses_the_credentials() {
+    let stage = Stage::with_logo();
+    Run::of(stage.command().env("PASSWORD", "wrong").arg("sync")).exits(7);
+    stage.run(["status"]).exits(7).prints("all of bandwidth: credentials-refused");
+    stage.run(["sync"]).exits(0);
+    stage.run(["status"]).exits(0);
+}
+
+#[test]
+fn status_says_what_the_guard_holds_back_and_how_to_let_it_go() {
+    let stage = Stage::new();
+    stage.write("one.png", b"one");
+    stage.write("two/two.png", b"two");
+    let rules = [files("*.png", "bandwidth"), files("two/*.png", "bandwidth")].concat();
+    stage.manifest(&format!("{}{rules}", stage.bandwidth("")));
+    stage.run(["sync"]).exits(0);
+    stage.run(["status"]).exits(0);
+    let aside = stage.above.path().join("aside");
+    rename(&stage.path("two"), &aside);
+    stage.edit_state(|state| {
+        state["media"]["two/two.png"]["bandwidth"]["missing_since"] = json!("2026-01-01T00:00:00Z");
+    });
+    stage.run(["sync"]).exits(6);
+    let run =
+        stage.run(["status"]).exits(6).prints("the guard holds back 1 entry").prints("lost all its files");
+    run.prints("mediakeep approve");
+    let guard = stage.run(["status", "--json"]).exits(6).json()["obstacles"]["guard"].clone();
+    assert_eq!(guard["entries"], 1, "{guard}");
+    rename(&aside, &stage.path("two"));
+    stage.run(["sync"]).exits(0);
+    stage.run(["status"]).exits(0).prints("alive");
 }

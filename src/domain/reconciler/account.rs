@@ -9,6 +9,7 @@ use crate::domain::asset::{EntryKey, ProviderName, Scope};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::lease::LeaseTerms;
 use crate::domain::manifest::ProviderConfig;
+use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
 use crate::domain::plan::AccountFacts;
 use crate::domain::retry::{Allowance, Breaker, BreakerChange, backoff, honoured_wait};
 use crate::domain::time::Timestamp;
@@ -67,6 +68,16 @@ impl Account {
         self.terms = terms_of(config);
         self.config = config.clone();
         self.told_overcommitted = false;
+    }
+
+    /// Why it takes nothing, or not what was last found for it.
+    pub(super) fn problem(&self) -> Option<AccountProblem> {
+        let (kind, detail) = match (&self.unusable, self.breaker.open_for()) {
+            (Some(detail), _) => (CREDENTIALS_MISSING, &**detail),
+            (None, Some(class)) => (class.as_str(), stopped_by(class)),
+            (None, None) => return None,
+        };
+        Some(AccountProblem { kind: kind.into(), detail: detail.into(), connected: self.scope.is_some() })
     }
 
     pub(super) fn facts(&self) -> AccountFacts<'_> {
@@ -142,6 +153,18 @@ impl Account {
             || refused
             || self.breaker.failed_probes() > 0
             || too_long
+    }
+}
+
+const fn stopped_by(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::CredentialsRefused => {
+            "the provider refuses the credentials; mend what the provider's table refers to"
+        }
+        FailureClass::AddressUnknown => {
+            "the provider does not know the account or the address; mend account and base_url in its table"
+        }
+        _ => "its last requests failed, so it gets only a probe now and then",
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::guard::Halt;
 use crate::domain::lease::Schedule;
 use crate::domain::observation::Observation;
+use crate::domain::obstacles::{HeldBack, Obstacles};
 use crate::domain::plan::{Action, Block, Plan, PlanItem, Verdict, Wanted};
 use crate::domain::state::Record;
 use crate::domain::time::{Now, format_duration};
@@ -110,6 +111,19 @@ impl Reconciler {
             }
         }
         summary
+    }
+
+    /// What stands in the way of many entries at once.
+    #[must_use]
+    pub fn obstacles(&self) -> Obstacles {
+        let problem = |(name, account): (&ProviderName, &Account)| Some((name.clone(), account.problem()?));
+        Obstacles {
+            folder: self.files.unusable.clone(),
+            guard: self
+                .held_back()
+                .map(|(halt, held_back)| HeldBack { reason: halt.to_string(), entries: held_back.len() }),
+            accounts: self.accounts.iter().filter_map(problem).collect(),
+        }
     }
 
     /// The record of each entry, in order.
