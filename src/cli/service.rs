@@ -12,7 +12,7 @@ use super::fallback::open_or_remember;
 use super::listing::{Entry, Listing, NO_ENTRIES};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
-use super::voice::{self, fail, fail_with_help, print_json, tell};
+use super::voice::{fail, fail_with_help, print_json, tell};
 use super::workspace::{Texts, Workspace, unresolved};
 use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember};
 use crate::domain::asset::ProviderName;
@@ -29,8 +29,13 @@ pub(super) fn run(global: &Global) -> Exit {
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    voice::problems(&workspace.notes);
+    let state_dir = workspace.manifest.sync.state_dir.clone();
     match start(global, workspace, remembered, Mode::Daemon, Box::new(LogReporter)) {
+        // What it knows ends with it.
+        Ok(summary) if summary.unwritable => {
+            say_why(Exit::Unexpected, &summary, &state_dir);
+            Exit::Unexpected
+        }
         // Stopped as it was asked to: whatever stands open is in the state and in the log.
         Ok(_) => Exit::Done,
         Err(exit) => exit,

@@ -12,7 +12,7 @@ use super::table::shown;
 use super::voice::{self, fail, fail_with_help, warn};
 use crate::daemon::files::{HASH_CACHE, scan_options};
 use crate::domain::event::Event;
-use crate::domain::manifest::{self, Manifest, Parsed, Problem, SOURCE_BYTES_MAX, Source, Sources};
+use crate::domain::manifest::{self, Manifest, Parsed, SOURCE_BYTES_MAX, Severity, Source, Sources};
 use crate::domain::observation::ScanRequest;
 use crate::domain::reconciler::{Input, Mode, Reconciler};
 use crate::domain::state::State;
@@ -30,7 +30,6 @@ use crate::provider::http::HttpClient;
 pub(super) struct Workspace {
     pub manifest: Arc<Manifest>,
     pub texts: Texts,
-    pub notes: Vec<Problem>,
 }
 
 /// What a manifest is made from, as it was read.
@@ -160,18 +159,20 @@ fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 impl Workspace {
-    /// Reads manifest and config, and tells everything that is wrong with them.
+    /// Reads manifest and config, and tells every error in them.
     pub(super) fn open(global: &Global) -> Result<Self, Exit> {
         Self::parse(Texts::read(global)?)
     }
 
-    /// Checks manifest and config, and tells everything that is wrong with them.
+    /// Checks manifest and config, and tells every error in them.
     pub(super) fn parse(texts: Texts) -> Result<Self, Exit> {
         let Parsed { manifest, problems } = texts.parse();
         match manifest {
-            Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts, notes: problems }),
+            Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts }),
             None => {
-                voice::problems(&problems);
+                // What is merely odd is for `check` to say.
+                let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
+                voice::problems(&errors.collect::<Vec<_>>());
                 Err(Exit::Manifest)
             }
         }
@@ -184,8 +185,7 @@ impl Workspace {
 
     /// The same of texts that were read before.
     pub(super) fn of(texts: Texts) -> Option<Self> {
-        let Parsed { manifest, problems } = texts.parse();
-        Some(Self { manifest: Arc::new(manifest?), texts, notes: problems })
+        Some(Self { manifest: Arc::new(texts.parse().manifest?), texts })
     }
 
     /// What is recorded, read without touching anything.

@@ -54,6 +54,19 @@ fn a_state_that_lies_in_the_folder_is_not_believed_where_the_config_names_anothe
     stage.run(["url", "logo.png", "--config", "../config.toml"]).exits_without_data(3);
 }
 
+#[test]
+fn what_is_merely_odd_is_said_by_check_alone() {
+    let stage = Stage::with_logo();
+    stage.run(["check"]).exits(0).says("git clean");
+    for command in ["plan", "sync", "status", "approve"] {
+        stage.run([command]).exits(0).never_says("git clean");
+    }
+    stage.write("media.toml", "version = 2\n");
+    for command in ["plan", "sync", "approve"] {
+        stage.run([command]).exits(3).never_says("git clean").says("1 error");
+    }
+}
+
 /// Two providers, of which Plivo's credentials are nowhere.
 fn half_connected() -> Stage {
     let stage = Stage::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::stage::{Stage, file, files, pause};
+use crate::stage::{Stage, file, files, pause, put, rename};
 
 fn hanging_upload() -> Stage {
     let stage = Stage::with_life(Duration::from_secs(600));
@@ -52,6 +52,22 @@ fn a_stop_of_an_idle_daemon_waits_for_nothing() {
     pause(Duration::from_secs(1));
     daemon.signal("INT");
     assert!(daemon.wait(Duration::from_secs(4)).success(), "less than the patience for uploads");
+}
+
+#[test]
+fn a_stop_that_could_not_save_the_state_is_no_success() {
+    let stage = Stage::with_life(Duration::from_secs(600));
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "logo");
+    let mut daemon = stage.run();
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until_content("logo.png", "bandwidth", "logo");
+    rename(&stage.beside("state"), &stage.beside("away"));
+    put(&stage.beside("state"), "not a folder");
+    stage.put("logo.png", "new");
+    daemon.until_says("the state folder cannot be written");
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(Duration::from_secs(12)).code(), Some(1), "{}", daemon.said());
 }
 
 #[test]
