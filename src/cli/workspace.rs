@@ -23,7 +23,7 @@ use crate::local::last_good::{self, LastGood};
 use crate::local::scanner::Scanner;
 use crate::local::state_store;
 use crate::provider;
-use crate::provider::credentials::ProcessEnvironment;
+use crate::provider::credentials::{ProcessEnvironment, unresolved as unresolved_of};
 use crate::provider::http::HttpClient;
 
 /// A manifest that was read and found good.
@@ -288,6 +288,13 @@ fn nothing_recorded() -> State {
 /// Which credential references lead nowhere.
 pub(super) fn unresolved(manifest: &Manifest) -> Vec<String> {
     let http = HttpClient::new();
-    let connect = |(name, config)| provider::connect(name, config, &ProcessEnvironment, &http).err();
-    manifest.providers.iter().filter_map(connect).map(|error| super::chain(&error)).collect()
+    let problems = |(name, config)| {
+        let mut problems = unresolved_of(name, config, &ProcessEnvironment);
+        if problems.is_empty() {
+            // What was found may be of no use all the same.
+            problems.extend(provider::connect(name, config, &ProcessEnvironment, &http).err());
+        }
+        problems
+    };
+    manifest.providers.iter().flat_map(problems).map(|error| super::chain(&error)).collect()
 }

@@ -14,7 +14,7 @@ use super::{Inbox, Message, guarded};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::{Manifest, ProviderConfig, Rate, Setting};
 use crate::domain::reconciler::Input;
-use crate::provider::credentials::Lookups;
+use crate::provider::credentials::{CredentialError, Lookups, unresolved};
 use crate::provider::http::HttpClient;
 use crate::provider::{Provider, connect};
 
@@ -210,7 +210,15 @@ impl Accounts {
 
 impl Source {
     fn connect(&self, name: &ProviderName, config: &ProviderConfig) -> Result<Arc<dyn Provider>, String> {
-        connect(name, config, &*self.lookups, &self.http).map_err(|error| error.to_string())
+        connect(name, config, &*self.lookups, &self.http).map_err(|error| self.why_not(name, config, &error))
+    }
+
+    /// Everything that is missing, not only the first of it.
+    fn why_not(&self, name: &ProviderName, config: &ProviderConfig, error: &CredentialError) -> String {
+        let first = error.to_string();
+        let others = unresolved(name, config, &*self.lookups).into_iter().filter(|other| other != error);
+        let others = others.map(|CredentialError { key, problem, .. }| format!("; {key}: {problem}"));
+        std::iter::once(first).chain(others).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::asset::ProviderName;
+use crate::domain::kind::SettingSpec;
 use crate::domain::manifest::{ProviderConfig, Setting};
 
 /// The largest file that is read for a secret, in bytes.
@@ -277,21 +278,38 @@ pub fn resolve_all(
     config: &ProviderConfig,
     lookups: &dyn Lookups,
 ) -> Result<Resolved, CredentialError> {
-    let mut resolved = Resolved { provider: provider.clone(), values: BTreeMap::new() };
+    let mut values = BTreeMap::new();
     for spec in config.kind.settings {
-        let Some(setting) = config.settings.get(spec.name) else {
-            if spec.required {
-                return Err(resolved.error(spec.name, CredentialProblem::Missing));
-            }
-            continue;
-        };
-        if spec.secret && matches!(setting, Setting::Literal(_)) {
-            return Err(resolved.error(spec.name, CredentialProblem::Literal));
-        }
-        let value = resolve(setting, lookups).map_err(|problem| resolved.error(spec.name, problem))?;
-        resolved.values.insert(spec.name, value);
+        let value = look_up(provider, spec, config, lookups)?;
+        values.extend(value.map(|value| (spec.name, value)));
     }
-    Ok(resolved)
+    Ok(Resolved { provider: provider.clone(), values })
+}
+
+/// Every setting of a provider's table that can't be looked up, so that nobody has to mend them one run at a time.
+#[must_use]
+pub fn unresolved(
+    provider: &ProviderName,
+    config: &ProviderConfig,
+    lookups: &dyn Lookups,
+) -> Vec<CredentialError> {
+    let problem = |spec| look_up(provider, spec, config, lookups).err();
+    config.kind.settings.iter().filter_map(problem).collect()
+}
+
+fn look_up(
+    provider: &ProviderName,
+    spec: &SettingSpec,
+    config: &ProviderConfig,
+    lookups: &dyn Lookups,
+) -> Result<Option<SecretString>, CredentialError> {
+    let error = |problem| CredentialError { provider: provider.clone(), key: spec.name, problem };
+    match config.settings.get(spec.name) {
+        None if spec.required => Err(error(CredentialProblem::Missing)),
+        None => Ok(None),
+        Some(Setting::Literal(_)) if spec.secret => Err(error(CredentialProblem::Literal)),
+        Some(setting) => resolve(setting, lookups).map(Some).map_err(error),
+    }
 }
 
 #[cfg(test)]

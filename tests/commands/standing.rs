@@ -67,6 +67,26 @@ fn what_is_merely_odd_is_said_by_check_alone() {
     }
 }
 
+#[test]
+fn every_missing_credential_is_told_in_one_run() {
+    let stage = Stage::new();
+    stage.write("logo.png", b"logo");
+    let nowhere = |table: String, name: &str| {
+        let table = table.replace("PASSWORD", &format!("{name}_SECRET"));
+        table.replace("\"api\"", "{ env = \"B_USER\" }").replace("\"MAX", "{ env = \"P_ID\" } # \"MAX")
+    };
+    let both = file("logo.png", "bandwidth").replace("\"bandwidth\"", "[\"bandwidth\", \"plivo\"]");
+    stage.manifest(&[nowhere(stage.bandwidth(""), "B"), nowhere(stage.plivo(""), "P"), both].concat());
+    for command in ["check", "sync"] {
+        let mut run = stage.run([command]).exits_without_data(3);
+        for name in ["B_USER", "B_SECRET", "P_ID", "P_SECRET"] {
+            run = run.says(&format!("{name} is not set"));
+        }
+    }
+    let findings = stage.run(["check", "--json"]).exits(3).json()["findings"].clone();
+    assert_eq!(findings.as_array().unwrap().len(), 4, "{findings}");
+}
+
 /// Two providers, of which Plivo's credentials are nowhere.
 fn half_connected() -> Stage {
     let stage = Stage::new();
