@@ -1,7 +1,8 @@
 //! Lines of a manifest as they may be shown: values that could be a secret are masked, comments are left out.
 //!
 //! What is shown is decided by a list of keys whose values are plain by nature. Whatever is not on it is masked:
-//! a value under an unknown key may be a secret under a mistyped one.
+//! a value under an unknown key may be a secret under a mistyped one. Of a reference, the name of an environment
+//! variable is plain where it is written as such names are.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -87,8 +88,14 @@ impl Masks {
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (key, value) in table {
-                    self.key(key, keys::REFERENCES.contains(&&**key.get_ref()));
-                    self.hidden(value);
+                    let name = &**key.get_ref();
+                    self.key(key, keys::REFERENCES.contains(&name));
+                    match value.get_ref().as_str() {
+                        Some(text) if name == "env" && is_usual_variable_name(text) => {
+                            self.value(value, true);
+                        }
+                        _ => self.hidden(value),
+                    }
                 }
             }
             DeValue::Array(items) => items.iter().for_each(|item| self.hidden(item)),
@@ -127,6 +134,17 @@ impl Masks {
         let _ = writer.between(position..end);
         writer.finish()
     }
+}
+
+/// Whether a text is written as names of environment variables are. People put secrets there, too, so that nothing
+/// but capitals, digits and `_` counts, and no more of them than somebody would type.
+fn is_usual_variable_name(text: &str) -> bool {
+    let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    text.len() <= 48
+        && digits * 4 <= text.len()
+        && text.bytes().all(usual)
+        && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 const fn is_scalar(value: &DeValue<'_>) -> bool {

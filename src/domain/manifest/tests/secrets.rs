@@ -30,6 +30,24 @@ fn check(text: &str) {
 }
 
 #[test]
+fn the_name_of_a_variable_is_shown_and_what_may_be_a_secret_in_its_place_is_not() {
+    for (name, shown) in [
+        ("BANDWIDTH_PASSWORD", true),
+        ("P2_TOKEN", true),
+        ("hunter2", false),
+        ("HUNTER2X", true),
+        ("A1B2C3D4E5F60718", false),
+        ("2TOKENS", false),
+        ("TOKEN-2", false),
+        (&*"A".repeat(49), false),
+    ] {
+        let text =
+            format!("version = 1\n[provider.b]\nkind = \"bandwidth\"\npasword = {{ env = \"{name}\" }}\n");
+        assert_eq!(printed(&read(&text)).contains(name), shown, "{name}");
+    }
+}
+
+#[test]
 fn a_secret_in_a_broken_text_is_not_shown() {
     for secret in [
         "password = \"hunter2\"",
