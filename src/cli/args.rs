@@ -7,7 +7,7 @@ use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 /// Keeps uploaded media alive at providers that throw it away.
 #[derive(Debug, Parser)]
 #[command(name = "mediakeep", version, max_term_width = 100)]
-#[command(about = ABOUT, after_help = exit_codes(), disable_help_subcommand = true)]
+#[command(about = ABOUT, after_help = exit_codes())]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]

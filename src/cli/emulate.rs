@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::args::Emulate;
 use super::exit::Exit;
-use super::voice::{fail, print};
+use super::voice::{fail, fail_with_help, print};
 use crate::emulator::{Emulator, Options, RetentionArg};
 use crate::local::clock::{Clock as _, SystemClock};
 use crate::local::signals::{self, Signal};
@@ -51,7 +51,11 @@ async fn serve(options: Options) -> Exit {
     let emulator = match Emulator::start(options).await {
         Ok(emulator) => emulator,
         Err(error) => {
-            fail(&error.to_string());
+            if error.kind() == std::io::ErrorKind::AddrInUse {
+                fail_with_help(&error.to_string(), "--listen 127.0.0.1:0 takes a free port, and says which");
+            } else {
+                fail(&error.to_string());
+            }
             // An address that is not on loopback was never meant to be listened on.
             let refused = error.kind() == std::io::ErrorKind::InvalidInput;
             return if refused { Exit::Usage } else { Exit::Unexpected };

@@ -163,13 +163,7 @@ pub(super) fn start(
             Exit::Unexpected
         })?;
         let state_dir = workspace.manifest.sync.state_dir.clone();
-        let store = FolderStore::open(&state_dir).map_err(|error| {
-            fail(&chain(&error));
-            match error {
-                OpenError::Locked { .. } => Exit::Locked,
-                OpenError::Io { .. } => Exit::Unexpected,
-            }
-        })?;
+        let store = FolderStore::open(&state_dir).map_err(|error| not_opened(&error, &state_dir))?;
         if mode == Mode::Daemon {
             let root = &workspace.manifest.sync.root;
             tracing::info!(?root, state = ?state_dir, pid = std::process::id(), "started");
@@ -196,6 +190,29 @@ pub(super) fn start(
     // A scan may hang on a dead network mount: leaving never waits for it.
     runtime.shutdown_background();
     summary
+}
+
+/// Says why there is no state folder to work in.
+fn not_opened(error: &OpenError, state_dir: &Path) -> Exit {
+    let text = chain(error);
+    match (error, state_dir.parent().filter(|parent| !parent.exists())) {
+        (OpenError::Io { .. }, Some(parent)) => {
+            let parent = parent.display();
+            fail_with_help(
+                &format!("{text}: the folder {parent} is missing"),
+                &format!("make it first (mkdir -p {parent}), or mend `state_dir` in [sync]"),
+            );
+            Exit::Unexpected
+        }
+        (OpenError::Io { .. }, None) => {
+            fail(&text);
+            Exit::Unexpected
+        }
+        (OpenError::Locked { .. }, _) => {
+            fail(&text);
+            Exit::Locked
+        }
+    }
 }
 
 fn reloader(global: &Global, state_dir: &Path, mut seen: Texts) -> Reload {

@@ -129,14 +129,19 @@ impl Text {
     /// A file; if it cannot be read, people are told so.
     pub(super) fn read(path: &Path, what: &str) -> Result<Self, Exit> {
         let help = match what {
-            "config" => "say where it is with --config (or $MEDIAKEEP_CONFIG)",
-            _ => {
-                "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
-                 $MEDIAKEEP_MANIFEST)"
+            "config" => "say where it is with --config (or $MEDIAKEEP_CONFIG)".to_owned(),
+            _ if path.is_dir() => {
+                format!(
+                    "--manifest wants the file, not its folder; try {}",
+                    path.join("media.toml").display()
+                )
             }
+            _ => "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
+                  $MEDIAKEEP_MANIFEST)"
+                .to_owned(),
         };
         Self::quietly(path).map_err(|error| {
-            fail_with_help(&format!("cannot read the {what} {}: {error}", path.display()), help);
+            fail_with_help(&format!("cannot read the {what} {}: {error}", path.display()), &help);
             Exit::Manifest
         })
     }

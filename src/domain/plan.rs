@@ -250,6 +250,10 @@ pub fn want(
         Some(Observation::Settling { .. }) => return Err(Block::Settling),
         Some(Observation::Missing) => return Err(Block::Missing),
         Some(Observation::Unreadable { reason }) => return Err(Block::Unreadable(reason.clone())),
+        // Whoever looks at the file knows only that it is too large for all that want it.
+        Some(Observation::Refused(Refusal::TooLarge { size })) => {
+            return Err(Block::TooLarge { size: *size, max: kind.capabilities.max_bytes });
+        }
         Some(Observation::Refused(refusal)) => return Err(Block::Refused(refusal.clone())),
         None => return Err(Block::NotLookedYet),
     };

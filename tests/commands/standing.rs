@@ -87,6 +87,45 @@ fn every_missing_credential_is_told_in_one_run() {
     assert_eq!(findings.as_array().unwrap().len(), 4, "{findings}");
 }
 
+#[test]
+fn what_is_named_wrongly_is_named_with_its_remedy() {
+    let stage = Stage::with_logo();
+    let run = stage.run(["check", "-m", "../media"]).exits_without_data(3);
+    run.says("wants the file, not its folder").says("../media/media.toml");
+    let text = stage.read("media.toml").replace("settle", "state_dir = \"../no/such/state\"\nsettle");
+    stage.write("media.toml", text);
+    for command in ["sync", "run"] {
+        let run = stage.run([command]).exits_without_data(1).says("no/such is missing");
+        run.says("mkdir -p").says("state_dir");
+    }
+    let taken = stage.emulator.addr().to_string();
+    let run = stage.run(["emulate", "--listen", &taken]).exits_without_data(1).says("--listen 127.0.0.1:0");
+    assert_eq!(run.stderr.matches("in use").count(), 1, "{}", run.all());
+}
+
+#[test]
+fn a_file_that_is_too_large_is_told_with_the_limit() {
+    let stage = Stage::new();
+    let rules = [file("large.png", "plivo"), file("huge.png", "plivo")].concat();
+    stage.manifest(&format!("{}{rules}", stage.plivo("")));
+    for (name, size) in [("large.png", 2_000_001), ("huge.png", 5_000_000)] {
+        stage.write(name, vec![1; size]);
+        let limit = format!("{size} bytes, but its provider takes at most 2000000");
+        stage.run(["check"]).exits(0).says(&limit);
+        stage.run(["plan"]).exits(0).prints(&limit);
+    }
+}
+
+#[test]
+fn help_is_there_as_a_command_too() {
+    let stage = Stage::new();
+    let all = stage.run(["--help"]).exits(0).stdout;
+    assert_eq!(stage.run(["help"]).exits(0).stdout, all);
+    let one = stage.run(["url", "--help"]).exits(0).stdout;
+    assert_eq!(stage.run(["help", "url"]).exits(0).stdout, one);
+    stage.run(["help", "nonsense"]).exits_without_data(2);
+}
+
 /// Two providers, of which Plivo's credentials are nowhere.
 fn half_connected() -> Stage {
     let stage = Stage::new();
