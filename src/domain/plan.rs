@@ -116,6 +116,8 @@ pub enum Block {
     Id(String),
     /// Its ID belongs to another entry with other content.
     IdTaken(RelPath),
+    /// Its ID is that of another entry, which is about to move to another one.
+    IdInUse(RelPath),
     /// No rule of the manifest names it any more; it is renewed until the guard lets it go.
     Leaving,
 }
@@ -136,7 +138,7 @@ impl Block {
             Self::Refused(Refusal::EscapingLink) => "escaping-link",
             Self::Type(_) => "type-refused",
             Self::Id(_) => "id-refused",
-            Self::IdTaken(_) => "id-taken",
+            Self::IdTaken(_) | Self::IdInUse(_) => "id-taken",
             Self::Leaving => "leaving",
         }
     }
@@ -157,6 +159,9 @@ impl Block {
             Self::IdTaken(path) => {
                 format!("its ID belongs to {path}, which has other content; give one of them another id")
             }
+            Self::IdInUse(path) => {
+                format!("its ID is still in use by {path}, which moves to another one first")
+            }
             Self::Leaving => "no longer in the manifest or the folder, and held back by the guard".to_owned(),
         }
     }
@@ -164,7 +169,7 @@ impl Block {
     /// Whether it passes by itself within moments and is no trouble yet.
     #[must_use]
     pub const fn is_momentary(&self) -> bool {
-        matches!(self, Self::NotLookedYet | Self::Settling | Self::Leaving)
+        matches!(self, Self::NotLookedYet | Self::Settling | Self::IdInUse(_) | Self::Leaving)
     }
 }
 

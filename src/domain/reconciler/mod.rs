@@ -24,6 +24,7 @@ use std::time::Duration;
 use account::Account;
 use entry::Entry;
 use files::Files;
+use ids::Places;
 use recording::Recording;
 pub use report::{Capacity, Summary};
 use retirement::Retirement;
@@ -136,6 +137,8 @@ pub struct Reconciler {
     entries: BTreeMap<EntryKey, Entry>,
     /// Who may use an ID at a provider, by a digest of both. Only ever asked for one, so order is no matter.
     claims: HashMap<u64, EntryKey>,
+    /// Who is published under an ID that other content can come to lie under.
+    places: Places,
     files: Files,
     /// When entries are to be looked at again, on the steady clock.
     agenda: BTreeSet<(Timestamp, EntryKey)>,
@@ -143,7 +146,7 @@ pub struct Reconciler {
     dirty: BTreeSet<EntryKey>,
     /// Whether all of them are to be looked at.
     all_dirty: bool,
-    /// Entries that wait for what another one with their ID and bytes is uploading.
+    /// Entries that wait for what another one with their ID is uploading.
     sharing: BTreeSet<EntryKey>,
     retirement: Retirement,
     recording: Recording,
@@ -173,6 +176,7 @@ impl Reconciler {
             accounts: BTreeMap::new(),
             entries: BTreeMap::new(),
             claims: HashMap::new(),
+            places: Places::default(),
             files: Files::new(now.steady),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -189,6 +193,7 @@ impl Reconciler {
         this.entries =
             state.records.into_iter().map(|(key, record)| (key, Entry::recorded(record))).collect();
         this.apply_manifest(now);
+        this.find_places();
         this
     }
 

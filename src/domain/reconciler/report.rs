@@ -204,7 +204,7 @@ impl Reconciler {
         let alive = verdict.schedule.is_some();
         let missing = matches!(self.files.observation(&key.path), Some(Observation::Missing));
         match &verdict.block {
-            Some(Block::Settling) => (Action::Wait, Block::Settling.explain(), 0, 0),
+            Some(block @ (Block::Settling | Block::IdInUse(_))) => (Action::Wait, block.explain(), 0, 0),
             Some(block) if alive && missing => {
                 (Action::KeepAlive, format!("source missing, kept alive: {}", block.explain()), 0, 0)
             }

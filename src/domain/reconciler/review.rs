@@ -1,14 +1,14 @@
 //! One entry, looked at anew: what has ended, what it needs, and when to look again.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{Entry, Lane, Standing};
 use super::files::is_of_folder;
+use super::ids::claim_of;
 use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
-use crate::domain::asset::{EntryKey, MediaId};
+use crate::domain::asset::EntryKey;
 use crate::domain::kind::Naming;
 use crate::domain::lease::{Schedule, on_steady_clock};
 use crate::domain::observation::{Observation, Refusal};
@@ -49,6 +49,10 @@ impl Reconciler {
     fn decide(&mut self, key: &EntryKey, entry: &mut Entry, seen: Option<&Observation>, turn: &mut Turn) {
         let end = first_end(entry, turn.now);
         if entry.is_retired() {
+            // Whoever is given its ID need not wait for its end.
+            if let Some(claim) = entry.claim.take() {
+                self.release(claim, key);
+            }
             return self.wake(key, entry, end.unwrap_or(turn.now.steady));
         }
         let wanted = self.want(key, entry, seen);
@@ -85,7 +89,7 @@ impl Reconciler {
     ) -> Option<Verdict> {
         let account = self.accounts.get(&key.provider)?;
         let mut verdict = plan::judge(key, wanted, entry.record.as_deref(), account.facts(), now);
-        if entry.in_doubt {
+        if entry.in_doubt && !self.has_rival(key, entry) {
             super::ids::restore(&mut verdict, now.steady);
         }
         Some(verdict)
@@ -107,16 +111,24 @@ impl Reconciler {
         }
         let wanted = wanted?;
         let Some(claim) = claim else { return Ok(wanted) };
-        let holder = self.claims.entry(claim).or_insert_with(|| key.clone());
-        if holder == key {
+        if let Some(block) = self.occupied(key, entry, claim, &wanted) {
+            self.release(claim, key);
+            self.sharing.insert(key.clone());
+            return Err(block);
+        }
+        let holder = self.claims.entry(claim).or_insert_with(|| key.clone()).clone();
+        if holder == *key || self.shares_content(&holder, &wanted) {
             return Ok(wanted);
         }
-        let holder = holder.clone();
-        if self.shares_content(&holder, &wanted) { Ok(wanted) } else { Err(Block::IdTaken(holder.path)) }
+        if !self.yields(&holder, key, entry, claim) {
+            return Err(Block::IdTaken(holder.path));
+        }
+        self.claims.insert(claim, key.clone());
+        Ok(wanted)
     }
 
     /// The ID that an entry claims: that of its content, or, while that is not known, that of what is published.
-    fn claim_for(&self, key: &EntryKey, entry: &Entry, wanted: Option<&Wanted>) -> Option<u64> {
+    pub(super) fn claim_for(&self, key: &EntryKey, entry: &Entry, wanted: Option<&Wanted>) -> Option<u64> {
         let kind = self.accounts.get(&key.provider)?.config.kind;
         if kind.capabilities.naming != Naming::Client {
             return None;
@@ -124,13 +136,6 @@ impl Reconciler {
         let published = || entry.record.as_ref().and_then(|record| record.live()).map(|handle| &handle.id);
         let id = wanted.and_then(|wanted| wanted.id.as_ref()).or_else(published)?;
         Some(claim_of(key, id))
-    }
-
-    /// Whether an ID belongs to another entry with other content, so that sending ours would overwrite it.
-    pub(super) fn is_taken(&self, key: &EntryKey, wanted: &Wanted) -> bool {
-        let Some(id) = &wanted.id else { return false };
-        let holder = self.claims.get(&claim_of(key, id)).filter(|holder| *holder != key);
-        holder.is_some_and(|holder| !self.shares_content(holder, wanted))
     }
 
     pub(super) fn want_unclaimed(
@@ -151,7 +156,7 @@ impl Reconciler {
     }
 
     /// Whether another entry's content is the same, so that one ID serves both.
-    fn shares_content(&self, holder: &EntryKey, wanted: &Wanted) -> bool {
+    pub(super) fn shares_content(&self, holder: &EntryKey, wanted: &Wanted) -> bool {
         match self.files.observation(&holder.path) {
             Some(Observation::Present { hash, .. }) => *hash == wanted.hash,
             _ => {
@@ -248,9 +253,10 @@ impl Reconciler {
         };
         let present = entry.record.as_ref().and_then(|record| record.trouble.as_deref());
         let Some(block) = block else {
-            // A failure that was recorded before a restart is not over while its upload is still to be made.
+            // A failure that was recorded before a restart is not over while its upload is still to be made; one of
+            // an upload that nothing wants any more is.
             let is_over = |trouble: &&Trouble| {
-                entry.attempts() == 0 && (trouble.attempts == 0 || !is_pending(verdict, turn.now))
+                !is_failing(entry, verdict) && (trouble.attempts == 0 || !is_pending(verdict, turn.now))
             };
             if let Some(present) = present.filter(is_over) {
                 if !is_of_folder(&present.detail) {
@@ -384,7 +390,8 @@ impl Reconciler {
             // Whatever makes an entry leave also blocks it.
             verdict.block.as_ref().and_then(|_| self.leaves_at(key, entry)),
             // The other entry may let go of the ID.
-            matches!(verdict.block, Some(Block::IdTaken(_))).then(|| steady + ID_TAKEN_RETRY),
+            matches!(verdict.block, Some(Block::IdTaken(_) | Block::IdInUse(_)))
+                .then(|| steady + ID_TAKEN_RETRY),
         ]
     }
 
@@ -419,17 +426,26 @@ impl Reconciler {
         now: Now,
         change: impl FnOnce(&mut Record),
     ) {
+        let before = self.places_of(key, entry.record.as_deref());
         let record = Arc::make_mut(entry.record.get_or_insert_default());
         change(record);
         if record.is_empty() {
             entry.record = None;
         }
+        self.places.follow(key, &before, &self.places_of(key, entry.record.as_deref()));
         let delay = self
             .accounts
             .get(&key.provider)
             .map_or(Duration::ZERO, |account| account.terms.publication_delay());
         self.recording.note(key, visible, delay, now.steady);
     }
+}
+
+/// Whether what is to be sent, now or when it is due, failed when it was tried last.
+fn is_failing(entry: &Entry, verdict: &Verdict) -> bool {
+    let replacement = verdict.replacement.as_ref();
+    entry.renewal_gate().attempts > 0
+        || replacement.is_some_and(|(_, wanted)| entry.replacement_gate(wanted).attempts > 0)
 }
 
 /// Whether something is to be sent.
@@ -466,19 +482,6 @@ fn first_end(entry: &Entry, now: Now) -> Option<Timestamp> {
     let record = entry.record.as_ref()?;
     let older = record.previous.iter().map(|previous| on_steady_clock(previous.expires_at, now));
     older.chain(record.live().map(|handle| handle.steady_expires_at)).min()
-}
-
-fn claim_of(key: &EntryKey, id: &MediaId) -> u64 {
-    use unicode_normalization::UnicodeNormalization;
-    let mut hasher = DefaultHasher::new();
-    key.provider.hash(&mut hasher);
-    let folded = if id.as_str().is_ascii() {
-        id.as_str().to_ascii_lowercase()
-    } else {
-        id.as_str().nfc().flat_map(char::to_lowercase).collect()
-    };
-    folded.hash(&mut hasher);
-    hasher.finish()
 }
 
 const ID_TAKEN_RETRY: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::account::Account;
 use super::entry::{Entry, Gates};
 use super::files::Scan;
+use super::ids::Rival;
 use super::recording::Visible;
 use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId, Scope};
@@ -108,8 +109,12 @@ impl Reconciler {
         if self.share_handle(key, &mut entry, reason, &wanted, turn) {
             return self.attach(key, entry);
         }
-        if reason.is_renewal() && self.is_taken(key, &wanted) {
-            self.withdraw(key, &mut entry, turn);
+        if reason.is_renewal()
+            && let Some(standing) = self.rival(key, &entry, &wanted)
+        {
+            if standing == Rival::Entitled {
+                self.withdraw(key, &mut entry, turn);
+            }
             self.wake(key, &mut entry, turn.now.steady + TAKEN_RETRY);
             return self.attach(key, entry);
         }
@@ -122,36 +127,6 @@ impl Reconciler {
             turn.effects.push(Effect::Upload(Box::new(order)));
         }
         self.attach(key, entry);
-    }
-
-    /// Takes a URL back from readers that does not have the bytes any more whose hash is recorded for it.
-    fn withdraw(&mut self, key: &EntryKey, entry: &mut Entry, turn: &mut Turn) {
-        if entry.record.as_ref().is_none_or(|record| record.live().is_none()) {
-            return;
-        }
-        self.edit(key, entry, Visible::AtOnce, turn.now, |record| {
-            if let Some(handle) = &mut record.current {
-                handle.url = None;
-            }
-        });
-        turn.events.push(Event::Lapsed { key: key.clone() });
-    }
-
-    /// Other content under the same ID: whatever else was published under it is not there any more.
-    fn withdraw_others(&mut self, key: &EntryKey, handle: &Handle, turn: &mut Turn) {
-        let overwritten = |(other, entry): (&EntryKey, &Entry)| {
-            let theirs = entry.record.as_ref()?.live()?;
-            let same = theirs.id == handle.id && theirs.scope == handle.scope && theirs.hash != handle.hash;
-            (other != key && other.provider == key.provider && same).then(|| other.clone())
-        };
-        let overwritten: Vec<EntryKey> = self.entries.iter().filter_map(overwritten).collect();
-        for other in overwritten {
-            if let Some(mut entry) = self.detach(&other) {
-                self.withdraw(&other, &mut entry, turn);
-                self.attach(&other, entry);
-                self.dirty.insert(other);
-            }
-        }
     }
 
     /// A kept copy is local and cannot change; for new content there is none yet.
@@ -270,10 +245,7 @@ impl Reconciler {
         let same_for_readers = old.as_ref().is_some_and(|old| {
             old.url == handle.url && old.hash == handle.hash && old.content_type == handle.content_type
         });
-        // Walks all entries, which is why it happens only where content was replaced in place.
-        if old.as_ref().is_some_and(|old| old.id == handle.id && old.hash != handle.hash) {
-            self.withdraw_others(key, &handle, turn);
-        }
+        self.withdraw_others(key, &handle, turn);
         let url = handle.url.clone().unwrap_or_default();
         turn.events.push(match reason {
             Reason::Due => {
@@ -306,7 +278,7 @@ impl Reconciler {
     fn refused(&mut self, entry: &mut Entry, order: &Order, failure: &Failure, turn: &mut Turn) {
         let key = &order.key;
         self.account_failed(&key.provider, failure, turn);
-        Self::doubt(entry, order, failure.class);
+        self.doubt(entry, order, failure.class);
         let wait = self.wait_after(entry, order, failure, turn.now.steady);
         let attempts = shut_gate(entry, order, wait, turn.now.steady);
         let detail = failure.detail.clone();

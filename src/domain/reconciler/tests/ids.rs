@@ -1,10 +1,13 @@
 //! IDs that stay the same when the content changes: the URL is a place that somebody else's bytes can lie at.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{HOUR, MINUTE, Mood, World, manifest, provider};
 use crate::domain::event::Event;
+use crate::domain::failure::FailureClass;
 use crate::domain::manifest::{IdTemplate, Manifest};
+use crate::domain::reconciler::Input;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -83,4 +86,113 @@ fn an_upload_under_an_id_of_its_own_casts_no_doubt_on_what_is_published() {
     assert_eq!(world.sent.len(), before);
     world.unsure_of_bytes = false;
     world.run(SECOND);
+}
+
+/// A world in which these files were published under these IDs.
+fn published(rules: &[(&str, &str)]) -> World {
+    let mut world = World::new(named(rules));
+    for (file, _) in rules {
+        world.write(file, file.as_bytes());
+    }
+    world.run(5 * MINUTE);
+    assert!(rules.iter().all(|(file, _)| world.url(file, "named").is_some()));
+    world
+}
+
+fn give(world: &mut World, rules: &[(&str, &str)]) {
+    world.give(Input::Manifest(Arc::new(named(rules))));
+}
+
+fn assert_settled(world: &mut World, rules: &[(&str, &str)]) {
+    world.unsure_of_bytes = false;
+    world.run(HOUR);
+    for (file, id) in rules {
+        let record = world.record(file, "named").unwrap();
+        assert_eq!(record.live().expect(file).id.as_str(), *id, "{file}");
+        assert!(record.trouble.is_none(), "{file}: {:?}", record.trouble);
+        // What lies under the older ID by now are other bytes.
+        assert!(record.previous.iter().all(|older| rules.iter().all(|(_, id)| older.id.as_str() != *id)));
+    }
+    world.run(5 * 24 * HOUR);
+    assert_eq!(world.dead_urls_seen, 0);
+}
+
+#[test]
+fn entries_that_swap_their_ids_do_so_within_seconds() {
+    for ids in [["X", "Y"].as_slice(), &["X", "Y", "Z"], &["Z", "X", "Y"]] {
+        let files = ["a.png", "b.png", "c.png"];
+        let before: Vec<(&str, &str)> = files.into_iter().zip(ids.iter().copied()).collect();
+        let turned = ids.iter().cycle().skip(1).copied();
+        let after: Vec<(&str, &str)> = before.iter().map(|(file, _)| *file).zip(turned).collect();
+        let mut world = published(&before);
+        give(&mut world, &after);
+        world.run(10 * SECOND);
+        for (file, id) in &after {
+            let live = world.record(file, "named").unwrap().live();
+            assert_eq!(live.map(|live| live.id.as_str()), Some(*id), "{file}");
+        }
+        assert_settled(&mut world, &after);
+    }
+}
+
+#[test]
+fn an_id_is_taken_over_once_its_holder_has_moved_away() {
+    let before = [("a.png", "X"), ("b.png", "Y")];
+    let after = [("a.png", "Y"), ("b.png", "Z")];
+    let mut world = published(&before);
+    world.fail("named", FailureClass::Unavailable);
+    give(&mut world, &after);
+    world.run(30 * MINUTE);
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
+    world.mend("named");
+    world.run(30 * MINUTE);
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0, "nobody was in the way");
+    assert_settled(&mut world, &after);
+}
+
+#[test]
+fn what_waits_for_an_id_ends_no_renewal_of_its_holder() {
+    let mut world = published(&[("a.png", "X"), ("b.png", "Y")]);
+    // Its new content is refused, so that it stays where it is.
+    world.write("b.png", &[0; 2000]);
+    world.run(MINUTE);
+    give(&mut world, &[("a.png", "Y"), ("b.png", "Z")]);
+    world.run(5 * 24 * HOUR);
+    assert_eq!(world.url("a.png", "named").unwrap().rsplit('/').next(), Some("X"));
+    assert_eq!(world.url("b.png", "named").unwrap().rsplit('/').next(), Some("Y"));
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
+    assert_eq!(world.dead_urls_seen, 0);
+}
+
+#[test]
+fn an_id_is_free_once_its_entry_is_retired() {
+    for restart in [false, true] {
+        let mut world = published(&[("a.png", "logo"), ("c.png", "C")]);
+        give(&mut world, &[("c.png", "C")]);
+        world.run(MINUTE);
+        assert!(world.record("a.png", "named").unwrap().retired_at.is_some());
+        let after = [("b.png", "logo"), ("c.png", "C")];
+        if restart {
+            world.restart(named(&after));
+        }
+        give(&mut world, &after);
+        world.write("b.png", b"another logo");
+        world.run(MINUTE);
+        assert_eq!(world.url("a.png", "named"), None, "restart: {restart}");
+        assert_settled(&mut world, &after);
+    }
+}
+
+#[test]
+fn a_swap_whose_replies_are_lost_leaves_the_recorded_bytes_when_it_is_taken_back() {
+    let before = [("a.png", "X"), ("b.png", "Y")];
+    let mut world = published(&before);
+    lose_replies(&mut world);
+    give(&mut world, &[("a.png", "Y"), ("b.png", "X")]);
+    world.run(20 * SECOND);
+    assert!(!world.serves_what_is_recorded("b.png", "named"), "the scene is set");
+    world.mend("named");
+    give(&mut world, &before);
+    world.run(3 * MINUTE);
+    assert_settled(&mut world, &before);
 }
