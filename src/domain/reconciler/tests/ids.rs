@@ -196,3 +196,45 @@ fn a_swap_whose_replies_are_lost_leaves_the_recorded_bytes_when_it_is_taken_back
     world.run(3 * MINUTE);
     assert_settled(&mut world, &before);
 }
+
+#[test]
+fn however_ids_are_passed_around_the_state_tells_the_truth_and_settles() {
+    const FILES: [&str; 4] = ["a.png", "b.png", "c.png", "d.png"];
+    let permutation = |mut number: u32| {
+        let mut ids = vec!["V", "W", "X", "Y", "Z"];
+        FILES.map(|file| {
+            let index = number as usize % ids.len();
+            number /= 7;
+            (file, ids.remove(index))
+        })
+    };
+    for seed in 1..=20_u32 {
+        let mut dice = seed.wrapping_mul(2_654_435_761);
+        let mut roll = || {
+            dice ^= dice << 13;
+            dice ^= dice >> 17;
+            dice ^= dice << 5;
+            dice
+        };
+        let mut rules = permutation(roll());
+        let mut world = published(&rules);
+        for _ in 0..12 {
+            match roll() % 6 {
+                0..=2 => {
+                    rules = permutation(roll());
+                    give(&mut world, &rules);
+                }
+                3 => {
+                    let (file, _) = rules[roll() as usize % FILES.len()];
+                    world.write(file, &roll().to_le_bytes());
+                }
+                4 => world.fail("named", FailureClass::Unreachable),
+                _ => world.restart(named(&rules)),
+            }
+            world.run(Duration::from_millis(u64::from(roll() % 40_000)));
+            world.mend("named");
+        }
+        world.run(HOUR);
+        assert_settled(&mut world, &rules);
+    }
+}
