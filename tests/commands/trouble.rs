@@ -88,7 +88,7 @@ fn play(case: &Case) {
 fn a_pass_gives_up_on_a_provider_that_is_down_and_says_so() {
     let stage = Stage::new();
     for number in 0..8 {
-        stage.write(&format!("{number}.png"), b"content");
+        stage.write(format!("{number}.png"), b"content");
     }
     // With so short a life a pause is short as well.
     let account = stage.bandwidth("retention = \"60s\"\n");
