@@ -1,6 +1,6 @@
 //! Letting entries go: those that left the manifest, and those whose file left a glob, past the guard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::entry::Entry;
@@ -27,6 +27,18 @@ pub(super) struct Retirement {
     /// The digest of a set that somebody approved.
     pub approved: Option<String>,
     halted: Option<(Halt, usize)>,
+    /// Retired entries whose records have ended, oldest first: they count as long as the guard looks back. Not
+    /// recorded, so that a restart forgets them; what still lives is in the records.
+    ended: VecDeque<Ended>,
+}
+
+/// What is left of a retired entry whose URL has ended.
+#[derive(Debug)]
+struct Ended {
+    /// When it was retired, on the steady clock.
+    retired_at: Timestamp,
+    provider: ProviderName,
+    hash: ContentHash,
 }
 
 impl Retirement {
@@ -39,6 +51,7 @@ impl Retirement {
             reconsider: true,
             approved: None,
             halted: None,
+            ended: VecDeque::new(),
         }
     }
 
@@ -77,6 +90,26 @@ impl Retirement {
 }
 
 impl Reconciler {
+    /// Remembers a retired entry whose record is dropped now.
+    pub(super) fn note_ended(&mut self, key: &EntryKey, record: &Record, now: Now) {
+        let (Some(retired_at), Some(handle)) = (record.retired_at, &record.current) else { return };
+        let retired_at = on_steady_clock(retired_at, now);
+        let window_start = self.window_start(now);
+        let ended = &mut self.retirement.ended;
+        // More than there are entries are far more than the guard lets go, so that the oldest of them decide nothing.
+        let most = self.entries.len();
+        while ended.len() > most || ended.front().is_some_and(|oldest| oldest.retired_at <= window_start) {
+            ended.pop_front();
+        }
+        ended.push_back(Ended { retired_at, provider: key.provider.clone(), hash: handle.hash });
+    }
+
+    /// From when on retirements count for the guard.
+    fn window_start(&self, now: Now) -> Timestamp {
+        let longest = self.accounts.values().map(|account| account.terms.margin).max().unwrap_or_default();
+        now.steady - guard::window(longest)
+    }
+
     /// From when on nothing wants a recorded entry any more; `None` while something does.
     pub(super) fn leaves_at(&self, key: &EntryKey, entry: &Entry) -> Option<Timestamp> {
         let record = entry.record.as_ref().filter(|record| record.retired_at.is_none())?;
@@ -190,11 +223,18 @@ impl Reconciler {
     }
 
     fn case(&self, now: Now) -> Case {
-        let longest = self.accounts.values().map(|account| account.terms.margin).max().unwrap_or_default();
-        let window_start = now.steady - guard::window(longest);
-        let retired_lately = self.entries.values().filter_map(|entry| entry.record.as_ref()?.retired_at);
-        let retired_lately = retired_lately.filter(|at| on_steady_clock(*at, now) > window_start).count();
+        let window_start = self.window_start(now);
         let still_there = self.still_there();
+        let is_lost =
+            |at: Timestamp, provider, hash| at > window_start && !still_there.contains(&(provider, hash));
+        let retired = self.entries.iter().filter(|(key, entry)| {
+            let Some(record) = &entry.record else { return false };
+            let (Some(at), Some(handle)) = (record.retired_at, &record.current) else { return false };
+            is_lost(on_steady_clock(at, now), &key.provider, handle.hash)
+        });
+        let ended = &self.retirement.ended;
+        let ended =
+            ended.iter().filter(|ended| is_lost(ended.retired_at, &ended.provider, ended.hash)).count();
         let lost = |key: &&EntryKey| {
             let record = self.entries.get(*key).and_then(|entry| entry.record.as_ref());
             let hash = record.and_then(|record| record.current.as_ref()).map(|handle| handle.hash);
@@ -204,8 +244,8 @@ impl Reconciler {
         Case {
             folder: self.retirement.folder,
             leaving: lost.len(),
-            retired_lately,
-            entries: self.entries.len(),
+            retired_lately: retired.count() + ended,
+            entries: self.entries.len() + ended,
             emptied_rule: self.emptied_rule(&lost),
         }
     }

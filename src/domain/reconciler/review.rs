@@ -182,6 +182,7 @@ impl Reconciler {
             });
         }
         if retired && !alive {
+            entry.record.iter().for_each(|record| self.note_ended(key, record, now));
             self.edit(key, entry, Visible::AtOnce, turn.now, |record| *record = Record::default());
         } else if published && !alive {
             self.edit(key, entry, Visible::AtOnce, turn.now, |record| {

@@ -218,3 +218,54 @@ fn a_recorded_failure_is_not_over_because_of_a_restart() {
     world.run(HOUR);
     assert!(world.record("a.png", "named").unwrap().trouble.is_none());
 }
+
+#[test]
+fn retirements_count_within_the_window_although_their_urls_have_ended() {
+    // The window is as long as the longest margin, a day, and what is retired at `numbered` ends within six hours.
+    let mut world = World::new(manifest(&[("*.png", &["numbered"])]));
+    (0..30).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    for number in 0..20 {
+        world.remove(&format!("{number}.png"));
+        world.run(HOUR);
+    }
+    assert!(world.record("0.png", "numbered").is_none(), "its end has come");
+    assert!(world.engine.is_halted());
+    assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 10);
+    // The window slides on: a day later the first ones count no more.
+    world.run(16 * HOUR);
+    let retired = world.count(|event| matches!(event, Event::Retired { .. }));
+    assert!(retired > 10, "{retired}");
+}
+
+#[test]
+fn what_was_taken_back_before_its_end_was_never_lost() {
+    let mut world = World::new(manifest(&[("*.png", &["numbered"])]));
+    (0..30).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    for _ in 0..20 {
+        world.remove("7.png");
+        world.run(2 * MINUTE);
+        world.write("7.png", &[7]);
+        world.run(MINUTE);
+    }
+    assert!(!world.engine.is_halted());
+    assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 20);
+}
+
+#[test]
+fn moves_do_not_use_up_what_may_be_lost() {
+    let mut world = World::new(manifest(&[("*.png", &["named", "numbered"])]));
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    for number in 0..20 {
+        world.remove(&format!("{number}.png"));
+        world.write(&format!("moved-{number}.png"), &[number]);
+    }
+    for wait in [5 * MINUTE, 8 * HOUR] {
+        world.run(wait);
+        world.remove(&format!("moved-{}.png", wait.as_secs() / 3600));
+        world.run(5 * MINUTE);
+        assert!(!world.engine.is_halted(), "{wait:?} after the move");
+    }
+}
