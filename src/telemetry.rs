@@ -105,8 +105,9 @@ fn log_trouble(event: &Event) {
             let wait = format_duration(*wait);
             warn!(file = ?key.path, provider = %key.provider, %class, attempts, next_try_in = wait, detail = ?detail, "upload failed");
         }
-        Event::SourceLost { key, detail } => {
-            warn!(file = ?key.path, provider = %key.provider, detail = ?detail, "cannot renew: the published bytes are nowhere");
+        Event::SourceLost { key, detail, attempts, wait } => {
+            let wait = format_duration(*wait);
+            warn!(file = ?key.path, provider = %key.provider, attempts, next_try_in = wait, detail = ?detail, "cannot upload: the bytes are nowhere");
         }
         Event::Blocked { key, kind, detail, kept_alive } => {
             warn!(file = ?key.path, provider = %key.provider, kind, kept_alive, detail = ?detail, "blocked");

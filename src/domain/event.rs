@@ -55,6 +55,10 @@ pub enum Event {
         key: EntryKey,
         /// What was found instead.
         detail: String,
+        /// Failed attempts in a row.
+        attempts: u32,
+        /// How long until the next one.
+        wait: Duration,
     },
     /// The present file can't become the entry's content.
     Blocked {

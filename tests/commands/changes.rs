@@ -147,7 +147,7 @@ fn without_file_and_copy_a_renewal_says_what_is_lost_and_the_url_stays_till_its_
     std::fs::remove_dir_all(stage.path(".mediakeep/kept")).unwrap();
     left(&stage, "logo.png", "bandwidth", HOUR);
     let requests = stage.requests();
-    stage.run(["sync"]).says("the published bytes are nowhere").exits(0);
+    stage.run(["sync"]).says("the bytes are nowhere").exits(0);
     assert_eq!(stage.entry("logo.png", "bandwidth")["problem"]["kind"], "source-lost");
     stage.run(["url", "logo.png"]).exits(0);
     assert_eq!(stage.requests(), requests);

@@ -314,9 +314,15 @@ impl Reconciler {
             backoff(attempts, Duration::ZERO, &terms, self.random(key, attempts))
         });
         let attempts = shut_gate(entry, order, wait, steady);
-        if order.reason.is_renewal() {
+        // New content that changed again since it was looked at is nothing to talk about, unless it goes on.
+        if order.reason.is_renewal() || attempts > 1 {
             self.set_trouble(entry, order, "source-lost", detail, (attempts, wait), turn.now);
-            turn.events.push(Event::SourceLost { key: key.clone(), detail: detail.to_owned() });
+            turn.events.push(Event::SourceLost {
+                key: key.clone(),
+                detail: detail.to_owned(),
+                attempts,
+                wait,
+            });
         }
     }
 
@@ -420,10 +426,17 @@ fn keep_previous(record: &mut Record, old: Handle) {
     let Some(url) = old.url else { return };
     let Handle { id, scope, hash, expires_at, .. } = old;
     record.previous.insert(0, Previous { id, url, scope, hash, expires_at });
-    record.previous.truncate(PREVIOUS_MAX);
+    while record.previous.len() > PREVIOUS_MAX {
+        let ends = record.previous.iter().map(|previous| previous.expires_at);
+        // Of those that end together the oldest goes.
+        let soonest = ends.enumerate().min_by_key(|(index, end)| (*end, std::cmp::Reverse(*index)));
+        let Some((index, _)) = soonest else { break };
+        record.previous.remove(index);
+    }
 }
 
-/// Handles of a file that is edited all day are told up to this many.
+/// Handles of a file that is edited all day are told up to this many: beyond it, the one that ends soonest is told
+/// no more, though it still lives. Nothing is lost by that but the knowledge of it.
 const PREVIOUS_MAX: usize = 50;
 /// How soon it is looked again whether an ID is free by now.
 const TAKEN_RETRY: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::world::{HOUR, MINUTE, World, manifest, path, provider};
 use crate::domain::approval::digest;
-use crate::domain::asset::EntryKey;
+use crate::domain::asset::{ContentHash, EntryKey};
 use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
 use crate::domain::reconciler::{Effect, Input};
@@ -216,4 +216,51 @@ fn a_live_handle_is_not_renewed_again_within_a_twentieth_of_its_life() {
         assert!(shortest >= gap, "{shortest:?} with a told life of {told_life:?}");
         assert_eq!(world.dead_urls_seen, 0);
     }
+}
+
+#[test]
+fn of_too_many_older_urls_the_one_that_ends_soonest_is_told_no_more() {
+    let mut world = World::new(manifest(&[("a.png", &["numbered"])]));
+    // The first ones live longest: then the provider tells a shorter life.
+    for number in 0..60_u8 {
+        world.told_life = (number >= 5).then_some(3 * HOUR);
+        world.write("a.png", &[number]);
+        world.run(10 * SECOND);
+    }
+    let record = world.record("a.png", "numbered").unwrap();
+    assert_eq!(record.previous.len(), 50);
+    let lives_long = |end| end > world.now.wall + 5 * HOUR;
+    assert_eq!(record.previous.iter().filter(|older| lives_long(older.expires_at)).count(), 5);
+    // Of the others the newest are left: 14 to 58, for 59 is the current one.
+    let hashes: Vec<_> = record.previous.iter().map(|older| older.hash).collect();
+    let newest_first = (14..59_u8).rev().chain((0..5).rev()).map(|number| ContentHash::of(&[number]));
+    assert_eq!(hashes, newest_first.collect::<Vec<_>>());
+}
+
+#[test]
+fn new_content_that_vanishes_before_it_is_read_is_looked_at_again_and_told_if_it_stays_away() {
+    let rules: [(&str, &[&str]); 1] = [("a.png", &["named"])];
+    let set_up = || {
+        let mut world = World::new(manifest(&rules));
+        world.write("a.png", b"a");
+        world.run(Duration::from_millis(4));
+        world
+    };
+    // It changes between the look and the upload: the next look finds that, and nothing is said.
+    let mut world = set_up();
+    world.folder.insert(path("a.png"), b"other".to_vec());
+    world.run(2 * SECOND);
+    assert_eq!(world.record("a.png", "named").unwrap().live().unwrap().size, 5);
+    assert_eq!(world.count(|event| matches!(event, Event::SourceLost { .. })), 0);
+    // Each look finds bytes that no upload finds.
+    let mut world = set_up();
+    world.unreadable_bytes = true;
+    world.run(10 * MINUTE);
+    let told = world.count(|event| matches!(event, Event::SourceLost { .. }));
+    assert!((2..20).contains(&told), "{told}");
+    assert_eq!(&*world.record("a.png", "named").unwrap().trouble.as_ref().unwrap().kind, "source-lost");
+    world.unreadable_bytes = false;
+    world.run(6 * MINUTE);
+    assert!(world.url("a.png", "named").is_some());
+    assert!(world.record("a.png", "named").unwrap().trouble.is_none());
 }

@@ -148,6 +148,8 @@ pub(super) struct World {
     pub approvals_used: usize,
     /// Whether the folder is there and can't be listed.
     pub unreadable: bool,
+    /// Whether no upload finds what a look found.
+    pub unreadable_bytes: bool,
     /// Whether scans are never answered.
     pub deaf: bool,
     /// How long a request takes.
@@ -195,6 +197,7 @@ impl World {
             scope: Scope::new("acct").unwrap(),
             approvals_used: 0,
             unreadable: false,
+            unreadable_bytes: false,
             deaf: false,
             latency: LATENCY,
             save_takes: Duration::from_millis(3),
@@ -400,7 +403,8 @@ impl World {
                 Source::File => self.root.and_then(|_| self.folder.get(&order.key.path)),
                 Source::KeptCopy => self.kept.get(&order.wanted.hash),
             }?;
-            (ContentHash::of(bytes) == order.wanted.hash).then(|| (*source, bytes.clone()))
+            (ContentHash::of(bytes) == order.wanted.hash && !self.unreadable_bytes)
+                .then(|| (*source, bytes.clone()))
         });
         let (source, result) = match bytes {
             None => (None, Err(UploadError::NoSource("nothing has these bytes".to_owned()))),
