@@ -96,7 +96,7 @@ fn answers(effects: Vec<Effect>, now: Now) -> Vec<Input> {
             let id = order.wanted.id.clone().expect("the client names media here");
             let url = format!("https://messaging.bandwidth.com/api/v2/users/5500012/media/{id}");
             let scope = Scope::new("5500012").expect("a good account");
-            let result = Ok(Confirmation { id, url, scope, expires_at: None });
+            let result = Ok(Confirmation { id, url, scope, expires_at: None, server_date: None });
             Some(Input::Uploaded(Box::new(Outcome { order: *order, sent: now, source: None, result })))
         }
         Effect::Record(_) => Some(Input::Recorded(Ok(()))),

@@ -69,6 +69,7 @@ pub fn log(event: &Event) {
         | Event::AccountRecovered { .. }
         | Event::AccountPaused { .. }
         | Event::AccountUnusable { .. }
+        | Event::ClockDiffers { .. }
         | Event::Overcommitted { .. } => log_account(event),
         _ => log_surroundings(event),
     }
@@ -130,6 +131,11 @@ fn log_account(event: &Event) {
         }
         Event::AccountUnusable { provider, detail, connected: true } => {
             error!(%provider, detail = ?detail, "the credentials are gone; those that were read before stay in use");
+        }
+        Event::ClockDiffers { provider, difference, is_ahead } => {
+            let (difference, side) =
+                (format_duration(*difference), if *is_ahead { "ahead of" } else { "behind" });
+            warn!(%provider, difference, "the wall clock is {side} the provider's; expires_at is as wrong as the clock is: set it");
         }
         Event::Overcommitted { provider, entries, round, margin } => {
             let (round, margin) = (format_duration(*round), format_duration(*margin));

@@ -177,6 +177,7 @@ async fn upload(
             url: receipt.url,
             scope: account.provider.scope().clone(),
             expires_at: receipt.expires_at,
+            server_date: receipt.server_date,
         }),
         Err(failure) => Err(UploadError::Provider(failure)),
     };

@@ -158,6 +158,15 @@ pub enum Event {
         /// By how much it moved against boot time, in seconds; negative for backwards.
         seconds: i64,
     },
+    /// The wall clock and a provider's are far apart. Deadlines stay as they are.
+    ClockDiffers {
+        /// The provider.
+        provider: ProviderName,
+        /// By how much, at least.
+        difference: Duration,
+        /// Whether ours is ahead of the provider's, rather than behind it.
+        is_ahead: bool,
+    },
     /// The state folder can't be written. Renewals go on; new content waits.
     StateUnwritable {
         /// What the system said.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::entry::Lane;
+use super::uploading::{Outcome, UploadError};
 use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, ProviderName, Scope};
 use crate::domain::failure::{Failure, FailureClass};
@@ -35,6 +36,8 @@ pub(super) struct Account {
     /// Renewals and new content take turns.
     fresh_is_next: bool,
     pub told_overcommitted: bool,
+    /// Whether people were told that its clock and ours differ.
+    told_clock: bool,
 }
 
 /// How far reading a refused credential again has come: each probe goes out with what is there by then.
@@ -61,6 +64,7 @@ impl Account {
             lanes: Default::default(),
             fresh_is_next: false,
             told_overcommitted: false,
+            told_clock: false,
         }
     }
 
@@ -235,6 +239,31 @@ impl Reconciler {
         }
     }
 
+    /// Tells people when the wall clock and a provider's differ so much that one of them must be wrong. Deadlines do
+    /// not follow: they are ours, and one wrong answer must not move them.
+    pub(super) fn compare_clocks(&mut self, outcome: &Outcome, turn: &mut Turn) {
+        let date = match &outcome.result {
+            Ok(confirmation) => confirmation.server_date,
+            Err(UploadError::Provider(failure)) => failure.server_date,
+            Err(UploadError::NoSource(_) | UploadError::Cancelled) => None,
+        };
+        let provider = &outcome.order.key.provider;
+        let (Some(date), Some(account)) = (date, self.accounts.get_mut(provider)) else { return };
+        // It was written at some moment between these two.
+        let (sent, taken) = (outcome.sent.wall, turn.now.wall);
+        let ahead = sent.min(taken).saturating_since(date);
+        let behind = date.saturating_since(sent.max(taken));
+        let is_off = ahead.max(behind) >= CLOCK_DIFFERENCE;
+        if is_off && !account.told_clock {
+            turn.events.push(Event::ClockDiffers {
+                provider: provider.clone(),
+                difference: ahead.max(behind),
+                is_ahead: ahead > behind,
+            });
+        }
+        account.told_clock = is_off;
+    }
+
     pub(super) fn account_succeeded(&mut self, provider: &ProviderName, turn: &mut Turn) {
         let Some(account) = self.accounts.get_mut(provider) else { return };
         account.throttled_in_a_row = 0;
@@ -312,6 +341,8 @@ impl Reconciler {
     }
 }
 
+/// Clocks that are kept in step by the network differ by less than a second, those that nobody keeps by minutes.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
 /// How often a credential that was not found is looked up.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 /// How soon a single pass probes a provider that failed again and again. Somebody waits for its end, and what is

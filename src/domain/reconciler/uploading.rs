@@ -64,6 +64,8 @@ pub struct Confirmation {
     pub scope: Scope,
     /// When it ends, where the provider says so.
     pub expires_at: Option<Timestamp>,
+    /// The provider's own idea of the time.
+    pub server_date: Option<Timestamp>,
 }
 
 /// Why an upload was not confirmed.
@@ -178,6 +180,7 @@ impl Reconciler {
         if let Some(account) = self.accounts.get_mut(&key.provider) {
             account.in_flight = account.in_flight.saturating_sub(1);
         }
+        self.compare_clocks(outcome, turn);
         let Some(mut entry) = self.detach(key) else { return };
         entry.in_flight = false;
         match &outcome.result {

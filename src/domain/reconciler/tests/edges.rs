@@ -10,7 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
 use crate::domain::reconciler::{Effect, Input};
 use crate::domain::state::Record;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Timestamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -263,4 +263,32 @@ fn new_content_that_vanishes_before_it_is_read_is_looked_at_again_and_told_if_it
     world.run(6 * MINUTE);
     assert!(world.url("a.png", "named").is_some());
     assert!(world.record("a.png", "named").unwrap().trouble.is_none());
+}
+
+#[test]
+fn a_wall_clock_that_is_far_off_is_told_once_per_account() {
+    for (minutes, told) in [(0, 0), (4, 0), (-4, 0), (6, 2), (-6, 2), (3 * 1440, 2)] {
+        let mut world = World::new(manifest(&[("*.png", &["named", "numbered"])]));
+        world.now.wall = Timestamp::from_unix_ms(world.now.wall.unix_ms() + minutes * 60_000);
+        world.fail("named", FailureClass::Unavailable);
+        (0..5).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        world.run(5 * MINUTE);
+        let count = |world: &World| world.count(|event| matches!(event, Event::ClockDiffers { .. }));
+        assert_eq!(count(&world), told, "{minutes}");
+        let right = |event: &Event| match event {
+            Event::ClockDiffers { difference, is_ahead, .. } => {
+                *difference <= MINUTE * u32::try_from(minutes.abs()).unwrap() && *is_ahead == (minutes > 0)
+            }
+            _ => true,
+        };
+        assert!(world.events.iter().all(right), "{minutes}");
+        // Once it has been right, it is worth telling again.
+        world.now.wall = world.now.steady;
+        world.mend("named");
+        world.run(30 * HOUR);
+        assert_eq!(count(&world), told, "{minutes}");
+        world.now.wall = world.now.wall + 10 * MINUTE;
+        world.run(30 * HOUR);
+        assert_eq!(count(&world), told + 2, "{minutes}");
+    }
 }

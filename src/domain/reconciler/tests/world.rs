@@ -417,7 +417,8 @@ impl World {
     fn store(&mut self, order: &Order, bytes: Vec<u8>) -> Result<Confirmation, UploadError> {
         let name = &order.key.provider;
         if let Some(Mood::Failing(failure)) = self.mood.get(name) {
-            return Err(UploadError::Provider(failure.clone()));
+            let server_date = Some(self.now.steady);
+            return Err(UploadError::Provider(Failure { server_date, ..failure.clone() }));
         }
         self.uploads += 1;
         let id =
@@ -431,7 +432,13 @@ impl World {
             return Err(UploadError::Provider(failure));
         }
         let expires_at = self.told_life.map(|life| self.now.wall + life);
-        Ok(Confirmation { id, url, scope: self.scope.clone(), expires_at })
+        Ok(Confirmation {
+            id,
+            url,
+            scope: self.scope.clone(),
+            expires_at,
+            server_date: Some(self.now.steady),
+        })
     }
 
     fn is_being_overwritten(&self, url: &str) -> bool {
