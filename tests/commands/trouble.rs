@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -273,4 +274,16 @@ fn a_plivo_answer_with_a_url_of_somebody_else_is_not_believed() {
     let entry = stage.entry("logo.png", "plivo");
     assert_eq!(entry["url"], Value::Null);
     stage.run(["url", "logo.png"]).exits_without_data(4);
+}
+
+#[test]
+fn a_wall_clock_that_is_far_from_the_providers_is_told_and_changes_nothing() {
+    let stage = Stage::with_logo();
+    stage.run(["sync"]).exits(0).never_says("wall clock");
+    stage.control().clock().advance(Duration::from_secs(600));
+    stage.write("logo.png", b"changed");
+    stage.run(["sync"]).exits(0).says("the wall clock is behind the provider's");
+    stage.fault(json!({"count": null, "action": reply(503, json!({}))}));
+    stage.write("logo.png", b"changed again");
+    stage.run(["sync"]).exits(4).says("the wall clock is behind the provider's");
 }
