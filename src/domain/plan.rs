@@ -148,7 +148,10 @@ impl Block {
     pub fn explain(&self) -> String {
         match self {
             Self::NotLookedYet => "not looked at yet".to_owned(),
-            Self::Settling => "still changing, so it is not read yet".to_owned(),
+            Self::Settling => {
+                "changed a moment ago, or is being written; it is read once it has been quiet for a while"
+                    .to_owned()
+            }
             Self::Missing => "no such file".to_owned(),
             Self::Unreadable(reason) => format!("cannot be read: {reason}"),
             Self::Refused(refusal) => refusal.explain(),

@@ -23,6 +23,7 @@ use super::world::Shared;
 /// The routes, to be put under `/_emulator`.
 pub(super) fn router() -> Router<Arc<Shared>> {
     Router::new()
+        .route("/", get(index))
         .route("/clock", get(read_clock).post(advance_clock))
         .route("/faults", get(list_faults).post(add_faults).delete(clear_faults))
         .route("/requests", get(list_requests).delete(clear_requests))
@@ -30,11 +31,43 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/switches", get(read_switches).post(change_switches))
         .route("/send", post(send))
         .route("/reset", post(reset))
-        .fallback(async || Mistake::new(StatusCode::NOT_FOUND, "there is no such part of the control API"))
+        .fallback(async || {
+            let what = "there is no such part of the control API; GET /_emulator/ lists them";
+            Mistake::new(StatusCode::NOT_FOUND, what)
+        })
         .method_not_allowed_fallback(async || {
             Mistake::new(StatusCode::METHOD_NOT_ALLOWED, "this method does nothing here")
         })
 }
+
+/// What there is, for whoever looks around.
+pub(super) async fn index() -> Response {
+    let requests = PARTS.map(|(request, what)| json!({"request": request, "what": what}));
+    ok(&json!({"control": requests}))
+}
+
+const PARTS: [(&str, &str); 14] = [
+    ("GET /_emulator/clock", "the time, and how far it is ahead"),
+    ("POST /_emulator/clock", r#"moves the clock forward: {"advance": "24h"}"#),
+    ("GET /_emulator/switches", "every switch with its value"),
+    ("POST /_emulator/switches", r#"changes some: {"bandwidth": {"strict_slash": false}}"#),
+    ("GET /_emulator/faults", "the faults that are still to be played"),
+    (
+        "POST /_emulator/faults",
+        r#"adds one, or a list: {"method": "PUT", "count": 3, "action": {"empty": 503}}"#,
+    ),
+    ("DELETE /_emulator/faults", "empties the script"),
+    ("GET /_emulator/requests", "the last requests"),
+    ("DELETE /_emulator/requests", "forgets them"),
+    ("GET /_emulator/media", "what is stored, and the last that was"),
+    (
+        "POST /_emulator/media",
+        r#"an inbound media at Bandwidth: {"account": "…", "id": "…", "content_type": "…", "text": "…"}"#,
+    ),
+    ("DELETE /_emulator/media", r#"loses a media: {"provider": "…", "account": "…", "id": "…"}"#),
+    ("POST /_emulator/send", r#"what a message would send: {"media": ["URL"]}"#),
+    ("POST /_emulator/reset", "everything as at the start, the clock included"),
+];
 
 type Handle = State<Arc<Shared>>;
 

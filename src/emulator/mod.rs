@@ -20,6 +20,7 @@
 //!
 //! | request | body | effect and reply |
 //! |---|---|---|
+//! | `GET /_emulator/` | | `{"control": […]}`: this list |
 //! | `GET clock` | | `{"now": "…", "ahead": "0s"}` |
 //! | `POST clock` | `{"advance": "24h"}` | moves the clock forward |
 //! | `GET switches` | | every [switch](Switches) with its value |
@@ -80,6 +81,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -127,7 +129,11 @@ impl Emulator {
         let origin = format!("http://{address}");
         let shared = Arc::new(Shared::new(Clock::new(now), origin, password, switches, log_capacity));
         let control = Control::new(Arc::clone(&shared));
-        let app = Router::new().nest("/_emulator", api::router()).fallback(server::handle).with_state(shared);
+        let app = Router::new()
+            .route("/_emulator/", get(api::index))
+            .nest("/_emulator", api::router())
+            .fallback(server::handle)
+            .with_state(shared);
         let lines = Lines::default();
         let doorman = Doorman { listener, lines: lines.clone() };
         let serving = axum::serve(doorman, app.into_make_service_with_connect_info::<Line>());

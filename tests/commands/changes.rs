@@ -323,7 +323,7 @@ fn a_file_that_was_written_a_moment_ago_is_waited_for() {
     stage.write("media.toml", stage.read("media.toml").replace("settle = \"0s\"", ""));
     // Its times say now, so no other file is looked at any later.
     stage.write("logo.png", b"written right now");
-    stage.run(["plan"]).exits(0).prints("wait").prints("still changing");
+    stage.run(["plan"]).exits(0).prints("wait").prints("changed a moment ago");
     stage.run(["sync"]).exits_without_data(0).says("1 uploaded");
 }
 

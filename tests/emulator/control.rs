@@ -23,6 +23,22 @@ async fn the_clock_is_read_and_moved() {
 }
 
 #[tokio::test]
+async fn the_front_door_lists_every_part_and_each_of_them_is_there() {
+    let stage = Stage::start().await;
+    let (status, index) = stage.control(Method::GET, "", "").await;
+    assert_eq!(status, 200);
+    for part in index["control"].as_array().unwrap() {
+        let (method, path) = part["request"].as_str().unwrap().split_once(' ').unwrap();
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let path = path.strip_prefix("/_emulator/").unwrap();
+        let (status, _) = stage.control(method, path, "").await;
+        assert!(![404, 405].contains(&status), "{part}: {status}");
+    }
+    let (status, answer) = stage.control(Method::GET, "nonsense", "").await;
+    assert!(status == 404 && answer["error"].as_str().unwrap().contains("GET /_emulator/"), "{answer}");
+}
+
+#[tokio::test]
 async fn mistakes_are_explained_and_change_nothing() {
     let stage = Stage::start().await;
     for (method, path, body) in [
