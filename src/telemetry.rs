@@ -149,7 +149,7 @@ fn log_surroundings(event: &Event) {
     match event {
         Event::GuardHalted { halt, held_back, examples } => {
             let examples: Vec<String> = examples.iter().map(ToString::to_string).collect();
-            error!(held_back, examples = ?examples, "halted by the guard: {halt}; nothing is retired, renewals go on; to let them go: mediakeep approve");
+            error!(held_back, examples = ?examples, "halted by the guard: {halt}; nothing is retired, and what can be renewed still is; to let them go: mediakeep approve");
         }
         Event::GuardReleased => info!("the guard holds nothing back any more"),
         Event::FolderUnusable { detail } => {

@@ -103,7 +103,7 @@ pub enum Command {
     /// Release the guard for exactly the entries that it shows
     #[command(after_help = APPROVE)]
     Approve(Approve),
-    /// Write a manifest for the folder that you stand in
+    /// Write media.toml for the folder that you stand in
     #[command(after_help = INIT)]
     Init(Init),
     /// Run Bandwidth and Plivo on loopback, with a clock that can be moved
@@ -306,7 +306,8 @@ An approval counts once, for exactly the entries that were shown; nothing is del
 themselves.";
 
 const INIT: &str = "\
-It looks at what lies in the folder, never writes over a file, and asks no provider.
+It looks at what lies in the folder, never writes over a file, and asks no provider. Where --manifest or \
+$MEDIAKEEP_MANIFEST names another file, it writes that one, for the folder that it is in.
 
 Examples:
   mediakeep init

@@ -1,4 +1,4 @@
-//! `mediakeep init`: a manifest for the folder that one stands in.
+//! `mediakeep init`: a manifest for the folder that one stands in, or for that of the manifest that is named.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,6 +16,11 @@ use crate::provider;
 pub(super) fn run(global: &Global, options: &Init) -> Result<Exit, Exit> {
     let kinds = options.providers.iter().map(|name| kind(name)).collect::<Result<Vec<_>, Exit>>()?;
     let path = &global.manifest;
+    if path.is_dir() {
+        let file = path.join("media.toml");
+        fail(&format!("{} is a folder; name the file: --manifest {}", path.display(), file.display()));
+        return Err(Exit::Usage);
+    }
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let text = manifest(&kinds, &globs(folder));

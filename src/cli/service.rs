@@ -1,5 +1,6 @@
 //! `mediakeep run` and `mediakeep sync`: the daemon, for ever or for one pass.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use super::fallback::open_or_remember;
 use super::listing::{Entry, Listing, NO_ENTRIES};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
-use super::voice::{fail, fail_with_help, print_json, tell};
+use super::voice::{fail, fail_with_help, print_json, tell, warn};
 use super::workspace::{Texts, Workspace, unresolved};
 use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Mode, Summary};
+use crate::domain::time::Timestamp;
 use crate::local::clock::SystemClock;
 use crate::local::last_good;
 use crate::local::signals;
@@ -78,6 +80,9 @@ pub(super) fn sync(global: &Global, json: bool) -> Exit {
         tell(NO_ENTRIES);
     }
     say_why(exit, &summary, &state_dir);
+    if summary.halted.is_some() {
+        say_what_ends(&manifest, &state_dir);
+    }
     let printed = if json { list(&state_dir) } else { Exit::Done };
     if exit == Exit::Done { printed } else { exit }
 }
@@ -105,7 +110,7 @@ fn say_why(exit: Exit, summary: &Summary, state_dir: &Path) {
         Exit::Halted => {
             let halt = summary.halted.as_ref().map(ToString::to_string).unwrap_or_default();
             fail_with_help(
-                &format!("halted by the guard: {halt}; nothing is retired, and renewals go on"),
+                &format!("halted by the guard: {halt}; nothing is retired, and what can be renewed still is"),
                 "bring the files or the manifest back; or see and release what is held back with `mediakeep approve`",
             );
         }
@@ -126,6 +131,28 @@ fn say_why(exit: Exit, summary: &Summary, state_dir: &Path) {
             );
         }
         Exit::Done | Exit::Usage | Exit::Locked | Exit::Due => {}
+    }
+}
+
+/// What is recorded at a provider that the manifest has no table for: no pass can renew it, whatever it is held back
+/// for.
+fn say_what_ends(manifest: &Manifest, state_dir: &Path) {
+    let Ok(Some(loaded)) = state_store::read_only(state_dir) else { return };
+    let mut ends: BTreeMap<&ProviderName, (usize, Timestamp)> = BTreeMap::new();
+    for (key, record) in &loaded.state.records {
+        let Some(handle) = record.live().filter(|_| record.retired_at.is_none()) else { continue };
+        if !manifest.providers.contains_key(&key.provider) {
+            let (entries, first) = ends.entry(&key.provider).or_insert((0, handle.expires_at));
+            *entries += 1;
+            *first = handle.expires_at.min(*first);
+        }
+    }
+    for (provider, (entries, first)) in ends {
+        warn(&format!(
+            "the manifest has no [provider.{provider}] any more, so {} there cannot be renewed; URLs end from {first} \
+             on, unless the table comes back",
+            count(entries, "entry", "entries")
+        ));
     }
 }
 

@@ -126,6 +126,41 @@ fn help_is_there_as_a_command_too() {
     stage.run(["help", "nonsense"]).exits_without_data(2);
 }
 
+#[test]
+fn where_a_providers_table_is_gone_sync_says_when_its_urls_end() {
+    let stage = Stage::new();
+    for number in 0..12 {
+        stage.write(format!("{number:02}.png"), format!("{number}"));
+    }
+    stage.write("logo.jpg", b"logo");
+    let rules = [files("*.png", "bandwidth"), file("logo.jpg", "plivo")];
+    stage.manifest(&[stage.bandwidth(""), stage.plivo(""), rules.concat()].concat());
+    stage.run(["sync"]).exits(0).never_says("cannot be renewed");
+    stage.manifest(&[stage.plivo(""), rules[1].clone()].concat());
+    let ends = stage.state()["media"].as_object().unwrap().values().fold(Vec::new(), |mut ends, entry| {
+        ends.extend(entry["bandwidth"]["expires_at"].as_str().map(str::to_owned));
+        ends
+    });
+    let run =
+        stage.run(["sync"]).exits(6).says("12 entries there cannot be renewed").says("[provider.bandwidth]");
+    run.says(ends.iter().min().unwrap());
+    stage.run(["approve", "--yes"]).exits(0);
+    stage.run(["sync"]).exits(0).never_says("cannot be renewed");
+}
+
+#[test]
+fn init_writes_for_the_folder_that_one_stands_in_or_that_is_named() {
+    let stage = Stage::new();
+    stage.write("logo.png", b"logo");
+    stage.write("other/sound.mp3", b"sound");
+    stage.run(["init", "-m", "other"]).exits_without_data(2).says("--manifest other/media.toml");
+    stage.run(["init"]).exits_without_data(0).says("wrote media.toml");
+    assert!(stage.read("media.toml").contains("*.png"));
+    stage.run(["init", "-m", "other/media.toml"]).exits_without_data(0).says("other/media.toml");
+    let named = stage.read("other/media.toml");
+    assert!(named.contains("*.mp3") && !named.contains("*.png"), "{named}");
+}
+
 /// Two providers, of which Plivo's credentials are nowhere.
 fn half_connected() -> Stage {
     let stage = Stage::new();
