@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::uploader::Limiter;
+use super::limiter::Limiter;
 use super::{Inbox, Message, guarded};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::{Manifest, ProviderConfig, Rate, Setting};

@@ -6,10 +6,12 @@ pub(crate) mod files;
 
 mod accounts;
 mod exporter;
+mod limiter;
 mod manifest_reader;
 mod memory;
 mod parts;
 mod saver;
+mod shelf;
 #[cfg(test)]
 mod testing;
 mod uploader;

@@ -1,32 +1,23 @@
-//! Performs uploads: finds the bytes, checks that they are the ones that were meant, sends them, keeps a copy.
+//! Performs uploads: has the bytes found that were meant, waits until one more request may go out, sends it.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use governor::clock::{Clock as _, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::accounts::Account;
+use super::shelf::{Found, Shelf};
 use super::{Inbox, Message};
-use crate::domain::asset::{ContentHash, RelPath};
+use crate::domain::asset::ContentHash;
 use crate::domain::failure::{Failure, FailureClass};
-use crate::domain::manifest::{Manifest, Rate};
-use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, Source, UploadError};
-use crate::domain::time::Now;
+use crate::domain::manifest::Manifest;
+use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, UploadError};
 use crate::local::clock::Clock;
 use crate::local::kept::Kept;
-use crate::local::scanner::read_exact;
 use crate::provider::Upload;
 
 pub(super) struct Uploader {
@@ -38,28 +29,10 @@ pub(super) struct Uploader {
     stopping: watch::Sender<bool>,
 }
 
-/// Where bytes come from and where copies go.
-#[derive(Clone)]
-struct Shelf {
-    root: Arc<PathBuf>,
-    kept: Arc<Kept>,
-    keep_copies: bool,
-    /// Copies made since the last sweep began: it must not take them for superfluous.
-    fresh: Arc<Mutex<BTreeSet<ContentHash>>>,
-}
-
-impl Shelf {
-    fn keep(&self, hash: ContentHash, bytes: &Bytes) -> std::io::Result<()> {
-        lock(&self.fresh).insert(hash);
-        self.kept.put(&hash, bytes)
-    }
-}
-
 impl Uploader {
     pub(super) fn new(manifest: &Manifest, kept: Arc<Kept>, clock: Arc<dyn Clock>, inbox: Inbox) -> Self {
-        let root = Arc::new(manifest.sync.root.clone());
         Self {
-            shelf: Shelf { root, kept, keep_copies: manifest.sync.keep_copies, fresh: Arc::default() },
+            shelf: Shelf::new(manifest, kept),
             clock,
             inbox,
             tasks: JoinSet::new(),
@@ -68,7 +41,7 @@ impl Uploader {
     }
 
     pub(super) fn follow(&mut self, manifest: &Manifest) {
-        self.shelf.keep_copies = manifest.sync.keep_copies;
+        self.shelf.follow(manifest);
     }
 
     /// Performs an order at the account that it is for.
@@ -83,13 +56,7 @@ impl Uploader {
         let stopping = self.stopping.subscribe();
         let (again, now) = (order.clone(), clock.now());
         self.tasks.spawn(async move {
-            let work = async {
-                tokio::select! {
-                    biased;
-                    () = told_to_stop(stopping) => (cancelled(order, now), None),
-                    () = account.limiter.wait() => upload(order, account, place, clock).await,
-                }
-            };
+            let work = upload(order, account, place, clock, stopping);
             // Whatever happens, the engine must hear of it: it sends nothing for an entry that is under way.
             let (outcome, warning) = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
                 let result = Err(defect("sending it ended in a panic"));
@@ -109,12 +76,10 @@ impl Uploader {
 
     /// Removes copies that nothing needs, beside the loop.
     pub(super) fn sweep(&mut self, needed: BTreeSet<ContentHash>) {
-        let Shelf { kept, fresh, .. } = self.shelf.clone();
-        let inbox = self.inbox.clone();
-        lock(&fresh).clear();
-        self.tasks.spawn_blocking(move || {
-            if let Err(error) = kept.sweep(|hash| needed.contains(hash) || lock(&fresh).contains(hash)) {
-                drop(inbox.send(Message::Warnings(vec![format!("cannot tidy the kept copies: {error}")])));
+        let (sweep, inbox) = (self.shelf.sweep(needed), self.inbox.clone());
+        self.tasks.spawn(async move {
+            if let Err(warning) = sweep.await {
+                drop(inbox.send(Message::Warnings(vec![warning])));
             }
         });
     }
@@ -134,10 +99,6 @@ async fn told_to_stop(mut stopping: watch::Receiver<bool>) {
     drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
-fn cancelled(order: Order, now: Now) -> Outcome {
-    Outcome { order, sent: now, source: None, result: Err(UploadError::Cancelled) }
-}
-
 fn defect(what: &str) -> UploadError {
     let detail = format!("a defect in mediakeep: {what}");
     UploadError::Provider(Failure::without_answer(FailureClass::Unexpected, detail))
@@ -148,18 +109,26 @@ async fn upload(
     account: Account,
     shelf: Shelf,
     clock: Arc<dyn Clock>,
+    stopping: watch::Receiver<bool>,
 ) -> (Outcome, Option<String>) {
-    let limit = order.time_limit;
-    let (order, found) = match tokio::time::timeout(limit, fetch(order.clone(), shelf)).await {
-        Ok(fetched) => fetched,
-        Err(_) => (order, Err("reading it takes too long".to_owned())),
+    let unsent =
+        |order, error| (Outcome { order, sent: clock.now(), source: None, result: Err(error) }, None);
+    let ready = async {
+        let found = shelf.fetch(&order).await;
+        // Last of all, so that a slow disk does not make requests come in heaps.
+        if found.is_ok() {
+            account.limiter.wait().await;
+        }
+        found
+    };
+    let found = tokio::select! {
+        biased;
+        () = told_to_stop(stopping) => return unsent(order, UploadError::Cancelled),
+        found = ready => found,
     };
     let Found { source, bytes, warning } = match found {
         Ok(found) => found,
-        Err(detail) => {
-            let result = Err(UploadError::NoSource(detail));
-            return (Outcome { order, sent: clock.now(), source: None, result }, None);
-        }
+        Err(detail) => return unsent(order, UploadError::NoSource(detail)),
     };
     let request = Upload {
         id: order.wanted.id.clone(),
@@ -167,7 +136,7 @@ async fn upload(
         content_type: order.wanted.content_type.clone(),
         cache_control: order.wanted.cache_control.as_deref().map(str::to_owned),
         body: bytes,
-        time_limit: limit,
+        time_limit: order.time_limit,
     };
     // Read before the request goes out, so that every error is on the safe side.
     let sent = clock.now();
@@ -184,108 +153,142 @@ async fn upload(
     (Outcome { order, sent, source: Some(source), result }, warning)
 }
 
-struct Found {
-    source: Source,
-    bytes: Bytes,
-    warning: Option<String>,
-}
-
-/// Finds the bytes on a thread that may block: a folder can be a dead network mount.
-async fn fetch(order: Order, shelf: Shelf) -> (Order, Result<Found, String>) {
-    let fallback = order.clone();
-    let task = tokio::task::spawn_blocking(move || {
-        let found = find(&order, &shelf);
-        (order, found)
-    });
-    task.await.unwrap_or_else(|_| (fallback, Err("reading it was interrupted".to_owned())))
-}
-
-fn find(order: &Order, shelf: &Shelf) -> Result<Found, String> {
-    let hash = order.wanted.hash;
-    let mut told = Vec::new();
-    for source in &order.sources {
-        let bytes = match source {
-            Source::KeptCopy => shelf.kept.get(&hash).ok_or_else(|| "there is no kept copy".to_owned()),
-            Source::File => from_file(shelf, &order.key.path, order.wanted.size, hash),
-        };
-        match bytes {
-            Ok(bytes) => {
-                let warning = (*source == Source::File && shelf.keep_copies)
-                    .then(|| shelf.keep(hash, &bytes).err())
-                    .flatten()
-                    .map(|error| format!("cannot keep a copy of {}: {error}", order.key.path));
-                return Ok(Found { source: *source, bytes, warning });
-            }
-            Err(detail) => told.push(detail),
-        }
-    }
-    Err(told.join(", and "))
-}
-
-fn from_file(shelf: &Shelf, path: &RelPath, size: u64, hash: ContentHash) -> Result<Bytes, String> {
-    let (bytes, found) = read_exact(&shelf.root, path, size).map_err(|error| error.to_string())?;
-    if found == hash {
-        return Ok(bytes);
-    }
-    Err("the file has other content by now".to_owned())
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Lets requests through at a rate, on the clock that tests can pause.
-pub(super) struct Limiter(RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>);
-
-impl Limiter {
-    pub(super) fn new(rate: Rate) -> Self {
-        let requests = std::num::NonZeroU32::new(rate.requests).unwrap_or(std::num::NonZeroU32::MIN);
-        let each = rate.per / rate.requests.max(1);
-        let quota = Quota::with_period(each.max(Duration::from_nanos(1)))
-            .unwrap_or_else(|| Quota::per_second(requests));
-        // A burst of a second's worth, so that an idle account answers a few changes at once.
-        let burst =
-            (Duration::from_secs(1).as_nanos() / each.as_nanos().max(1)).clamp(1, u128::from(u32::MAX));
-        let burst = u32::try_from(burst).ok().and_then(std::num::NonZeroU32::new).unwrap_or(requests);
-        Self(RateLimiter::direct_with_clock(quota.allow_burst(burst), TokioClock))
-    }
-
-    async fn wait(&self) {
-        while let Err(until) = self.0.check() {
-            tokio::time::sleep(until.wait_time_from(TokioClock.now())).await;
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct TokioClock;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(Instant);
-
-impl governor::clock::Clock for TokioClock {
-    type Instant = Moment;
-    fn now(&self) -> Moment {
-        Moment(Instant::now())
-    }
-}
-
-impl Reference for Moment {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_duration_since(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, length: Nanos) -> Self {
-        Self(self.0.checked_sub(length.into()).unwrap_or(self.0))
-    }
-}
-
-impl std::ops::Add<Nanos> for Moment {
-    type Output = Self;
-    fn add(self, length: Nanos) -> Self {
-        Self(self.0 + Duration::from(length))
-    }
-}
-
 /// How long what is nearly done may take when everything else is over.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::future::BoxFuture;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::daemon::limiter::Limiter;
+    use crate::daemon::testing;
+    use crate::domain::asset::{MediaId, MediaType, Scope};
+    use crate::domain::kind::Kind;
+    use crate::domain::manifest::Rate;
+    use crate::domain::plan::{Reason, Wanted};
+    use crate::domain::reconciler::Source;
+    use crate::local::clock::SystemClock;
+    use crate::provider::{KINDS, Provider, Receipt};
+
+    /// Notes when requests begin.
+    struct Recorder {
+        scope: Scope,
+        begun: Mutex<Vec<Instant>>,
+    }
+
+    impl Provider for Recorder {
+        fn kind(&self) -> &'static Kind {
+            KINDS[0]
+        }
+
+        fn scope(&self) -> &Scope {
+            &self.scope
+        }
+
+        fn upload(&self, upload: Upload) -> BoxFuture<'_, Result<Receipt, Failure>> {
+            self.begun.lock().unwrap().push(Instant::now());
+            let id = upload.id.expect("the order has one");
+            let receipt = Receipt { url: "https://x".to_owned(), id, expires_at: None, server_date: None };
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(7)).await;
+                Ok(receipt)
+            })
+        }
+    }
+
+    struct Scene {
+        _folder: tempfile::TempDir,
+        uploader: Uploader,
+        messages: UnboundedReceiver<Message>,
+        recorder: Arc<Recorder>,
+        account: Account,
+    }
+
+    impl Scene {
+        fn new(rate: Rate) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            testing::put(&folder.path().join("logo.png"), "logo");
+            let manifest = testing::manifest(folder.path());
+            std::fs::create_dir(&manifest.sync.state_dir).unwrap();
+            let (inbox, messages) = unbounded_channel();
+            let kept = Arc::new(Kept::new(&manifest.sync.state_dir));
+            let uploader = Uploader::new(&manifest, kept, Arc::new(SystemClock::new()), inbox);
+            let scope = Scope::new("acct").unwrap();
+            let recorder = Arc::new(Recorder { scope, begun: Mutex::default() });
+            let account = Account { provider: recorder.clone(), limiter: Arc::new(Limiter::new(rate)) };
+            Self { _folder: folder, uploader, messages, recorder, account }
+        }
+
+        fn start(&mut self) {
+            let wanted = Wanted {
+                id: Some(MediaId::new("logo.png").unwrap()),
+                hash: ContentHash::of(b"logo"),
+                size: 4,
+                content_type: MediaType::new("image/png").unwrap(),
+                cache_control: None,
+            };
+            let order = Order {
+                key: crate::domain::testing::key("logo.png", "plivo"),
+                reason: Reason::New,
+                wanted,
+                sources: vec![Source::File, Source::KeptCopy],
+                time_limit: Duration::from_secs(60),
+            };
+            self.uploader.start(order, Some(self.account.clone()));
+        }
+
+        async fn outcome(&mut self) -> Outcome {
+            loop {
+                match self.messages.recv().await {
+                    Some(Message::Input(Input::Uploaded(outcome))) => return *outcome,
+                    Some(Message::Warnings(texts)) => panic!("{texts:?}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_never_exceed_the_rate_in_any_stretch_of_time_and_use_all_of_it() {
+        let second = Duration::from_secs(1);
+        for (requests, per) in
+            [(10, second), (3, second), (1, second), (100, 60 * second), (7, 60 * second), (500, second)]
+        {
+            let mut scene = Scene::new(Rate { requests, per });
+            let rounds = 3;
+            let orders = usize::try_from(requests * rounds).unwrap();
+            (0..orders).for_each(|_| scene.start());
+            for _ in 0..orders {
+                scene.outcome().await.result.unwrap();
+            }
+            let begun = scene.recorder.begun.lock().unwrap().clone();
+            let requests = usize::try_from(requests).unwrap();
+            for (first, next) in begun.iter().zip(&begun[requests..]) {
+                let apart = next.duration_since(*first);
+                assert!(apart >= per, "{} requests within {apart:?}", requests + 1);
+            }
+            let took = begun[orders - 1].duration_since(begun[0]);
+            // A timer rounds up to the next millisecond.
+            let longest = per * rounds + Duration::from_millis(2) * u32::try_from(orders).unwrap();
+            assert!(took <= longest, "{requests} per {per:?}: {took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_cancels_what_waits_for_its_turn_and_nothing_that_was_sent() {
+        let mut scene = Scene::new(Rate { requests: 1, per: Duration::from_secs(3600) });
+        (0..5).for_each(|_| scene.start());
+        scene.outcome().await.result.unwrap();
+        scene.uploader.stop();
+        for _ in 0..4 {
+            let result = scene.outcome().await.result;
+            assert!(matches!(result, Err(UploadError::Cancelled)), "{result:?}");
+        }
+        assert_eq!(scene.recorder.begun.lock().unwrap().len(), 1);
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, file, pause, play};
+use crate::stage::{Stage, file, files, pause, play};
 
 #[test]
 fn an_outage_shorter_than_the_margin_is_not_noticed_by_readers() {
@@ -72,6 +72,23 @@ fn a_wish_to_wait_is_honoured_for_the_whole_account_and_for_no_other() {
     assert!(pause >= Duration::from_secs(4), "{pause:?}");
     daemon.stop();
     stage.nobody_was_let_down();
+}
+
+#[test]
+fn no_more_requests_are_under_way_than_the_table_allows() {
+    let stage = Stage::with_life(Duration::from_secs(600));
+    for number in 0..6 {
+        stage.put(&format!("{number}.png"), "content");
+    }
+    let accounts = stage.accounts().replace("kind = \"plivo\"\n", "kind = \"plivo\"\nconcurrency = 2\n");
+    stage.put("media.toml", &(accounts + &files("*.png", "plivo")));
+    // None of them ends before the stage does.
+    stage.fault(json!({"provider": "plivo", "method": "POST", "count": null, "action": "hang"}));
+    let daemon = stage.run();
+    stage.until("two are under way", || stage.uploads() >= 2);
+    pause(Duration::from_secs(2));
+    assert_eq!(stage.uploads(), 2, "{}", daemon.said());
+    drop(daemon);
 }
 
 #[test]
