@@ -14,6 +14,8 @@ mod saver;
 mod shelf;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod uploader;
 
 use std::collections::BTreeMap;
@@ -91,6 +93,8 @@ pub struct Daemon {
     observer: Box<dyn Observer>,
     /// Inputs that the loop itself has for the next turn.
     own: Vec<Input>,
+    /// What came before the first turn.
+    early: Vec<Message>,
     stop_by: Option<Instant>,
     /// Whether the state folder is being looked at, and since when it was last.
     looking: bool,
@@ -142,6 +146,7 @@ impl Daemon {
             signals,
             observer,
             own: Vec::new(),
+            early: Vec::new(),
             stop_by: None,
             looking: false,
             looked_at: Instant::now(),
@@ -188,14 +193,15 @@ impl Daemon {
         }
     }
 
-    /// What the first turn begins with. Credentials in files are worth a moment: what is found in the meantime need
-    /// not be looked at twice.
+    /// What the first turn begins with. Credentials in files are worth a moment: entries need not be looked at twice
+    /// then. Anything else that comes meanwhile answers what that turn will ask for, so it comes after it.
     async fn begin(&mut self) -> Vec<Input> {
         let mut inputs = std::mem::take(&mut self.own);
         let patience = Instant::now() + START_PATIENCE;
         while self.accounts.is_looking_up() {
             match tokio::time::timeout_at(patience, self.inbox.recv()).await {
-                Ok(Some(message)) => self.take(message, &mut inputs),
+                Ok(Some(Message::Connected(answer))) => inputs.extend(self.accounts.answered(answer)),
+                Ok(Some(other)) => self.early.push(other),
                 Ok(None) | Err(_) => break,
             }
         }
@@ -241,6 +247,9 @@ impl Daemon {
     /// Waits for something to happen, and takes everything that has.
     async fn gather(&mut self, wake: Duration) -> Vec<Input> {
         let mut inputs = std::mem::take(&mut self.own);
+        for message in std::mem::take(&mut self.early) {
+            self.take(message, &mut inputs);
+        }
         let mut deadline = Instant::now() + wake;
         let others =
             [self.reader.due(), self.stop_by, self.folder.patience_ends(), self.accounts.patience_ends()];

@@ -79,13 +79,15 @@ impl Reader {
         let mut published = BTreeMap::new();
         for (file, providers) in state["media"].as_object().into_iter().flatten() {
             for (provider, entry) in providers.as_object().into_iter().flatten() {
-                // An older one is told with its end, and leaves the file soon after that.
+                // An older one is told with its end, and leaves the file soon after that, if a daemon runs by then.
+                // So does one that was retired.
                 let now = SystemClock::new().now().wall;
                 let lives = |handle: &&Value| {
                     handle["expires_at"].as_str().is_some_and(|at| at.parse::<Timestamp>().unwrap() > now)
                 };
                 let older = entry["previous"].as_array().into_iter().flatten().filter(lives);
-                for handle in std::iter::once(entry).chain(older) {
+                let present = Some(entry).filter(|entry| entry["retired_at"].is_null() || lives(entry));
+                for handle in present.into_iter().chain(older) {
                     if let Some(url) = handle["url"].as_str() {
                         let blake3 = handle["blake3"].as_str().unwrap_or_default().to_owned();
                         published
