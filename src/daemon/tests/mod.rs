@@ -46,7 +46,7 @@ async fn a_look_that_is_over_while_credentials_are_waited_for_is_taken_after_the
     let folder = tempfile::tempdir().unwrap();
     testing::put(&folder.path().join("logo.png"), "logo");
     let manifest = testing::manifest_of(folder.path(), HANGING_ACCOUNT);
-    let (hold, held) = channel();
+    let (held_by, waiting) = channel();
     let (_signals, signals) = mpsc::unbounded_channel();
     let parts = Parts {
         mode: Mode::Daemon,
@@ -54,7 +54,7 @@ async fn a_look_that_is_over_while_credentials_are_waited_for_is_taken_after_the
         manifest,
         last_good: None,
         clock: Arc::new(SystemClock::new()),
-        lookups: Arc::new(Hanging(Mutex::new(held))),
+        lookups: Arc::new(Hanging(Mutex::new(waiting))),
         reload: Box::new(|| Reloaded::Unchanged),
         remember: Arc::new(|| Ok(())),
         manifest_files: Vec::new(),
@@ -71,5 +71,5 @@ async fn a_look_that_is_over_while_credentials_are_waited_for_is_taken_after_the
     assert!(!looked(&first), "the first turn has not asked for it yet: {first:?}");
     let second = daemon.gather(Duration::ZERO).await;
     assert!(looked(&second), "{second:?}");
-    drop(hold);
+    drop(held_by);
 }
