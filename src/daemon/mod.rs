@@ -30,8 +30,8 @@ use accounts::{Accounts, Answer};
 use files::FolderReader;
 use manifest_reader::ManifestReader;
 use memory::Memory;
-use parts::chain;
 pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
+use parts::{chain, guarded};
 use saver::Saver;
 use uploader::Uploader;
 
@@ -484,12 +484,6 @@ impl Daemon {
         }
         unsaved
     }
-}
-
-/// Performs what must not end the thread it runs on, not even by a defect of ours.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    let work = std::panic::AssertUnwindSafe(work);
-    std::panic::catch_unwind(work).unwrap_or_else(|_| Err("a defect in mediakeep".to_owned()))
 }
 
 /// How long requests that are under way may take after a stop.
