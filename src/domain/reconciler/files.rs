@@ -87,6 +87,9 @@ impl Files {
     /// Presumes that recorded files are as they were, or have been missing as long as they had been, until a look
     /// shows otherwise. Bytes are compared with their hash before they are sent, so a wrong guess sends nothing;
     /// and most guesses are right, so that most entries need no second decision after the first look.
+    ///
+    /// Where the records of one file disagree, as after a crash between two receipts, nothing is presumed: a guess
+    /// would send old content, from its kept copy, to where newer content is published.
     pub(super) fn remember(&mut self, records: &BTreeMap<EntryKey, Arc<Record>>, now: Now) {
         let state = |(key, record): (&EntryKey, &Arc<Record>)| {
             let since = record.missing_since.map(|since| on_steady_clock(since, now).min(now.steady));
@@ -100,7 +103,20 @@ impl Files {
             let since = since.unwrap_or(now.steady);
             (key.path.clone(), FileState { observation, since, generation: 0 })
         };
-        self.known = records.iter().map(state).collect();
+        // Records of one path are neighbours.
+        let mut states: Vec<(RelPath, FileState)> = Vec::with_capacity(records.len());
+        for (path, state) in records.iter().map(state) {
+            match states.last_mut().filter(|(last, _)| *last == path) {
+                None => states.push((path, state)),
+                Some((_, known)) if known.observation == state.observation => {
+                    known.since = known.since.max(state.since);
+                }
+                Some((_, known)) => {
+                    *known = FileState { observation: None, since: now.steady, generation: 0 }
+                }
+            }
+        }
+        self.known = states.into_iter().collect();
     }
 
     pub(super) fn observation(&self, path: &RelPath) -> Option<&Observation> {

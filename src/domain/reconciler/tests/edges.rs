@@ -292,3 +292,32 @@ fn a_wall_clock_that_is_far_off_is_told_once_per_account() {
         assert_eq!(count(&world), told + 2, "{minutes}");
     }
 }
+
+#[test]
+fn a_crash_between_two_receipts_for_one_file_sends_its_old_content_to_nobody() {
+    let rules: [(&str, &[&str]); 1] = [("a.png", &["named", "numbered"])];
+    let mut world = World::new(manifest(&rules));
+    world.write("a.png", b"old");
+    world.run(MINUTE);
+    let key = EntryKey { path: path("a.png"), provider: provider("numbered") };
+    let before = Arc::clone(&world.published.records[&key]);
+    world.write("a.png", b"new");
+    world.run(MINUTE);
+    // Only the other provider's receipt was recorded. No look shows what the file holds now.
+    world.published.records.insert(key, before);
+    world.deaf = true;
+    world.sent.clear();
+    world.restart(manifest(&rules));
+    world.run(MINUTE);
+    assert_eq!(world.sent, [], "the old content was sent where the new one is published");
+    // Each provider's own content is renewed all the same.
+    world.run(50 * HOUR);
+    assert_eq!(world.dead_urls_seen, 0);
+    assert!(world.requests_to("numbered") > 15);
+    world.deaf = false;
+    world.sent.clear();
+    world.restart(manifest(&rules));
+    world.run(MINUTE);
+    let sent: Vec<_> = world.sent.iter().map(|key| key.provider.as_str()).collect();
+    assert_eq!(sent, ["numbered"]);
+}
