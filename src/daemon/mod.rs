@@ -38,7 +38,7 @@ use uploader::Uploader;
 use crate::domain::asset::{ContentHash, EntryKey};
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
-use crate::domain::reconciler::{Effect, Input, Mode, Reconciler, Summary};
+use crate::domain::reconciler::{Effect, Input, LastWords, Mode, Reconciler, Summary};
 use crate::domain::time::Now;
 use crate::local::approval;
 use crate::local::clock::Clock;
@@ -436,7 +436,10 @@ impl Daemon {
         }
         self.uploader.abandon().await;
         self.take_what_came_late();
-        let (state, events) = self.engine.last_words();
+        let LastWords { changes, state, events } = self.engine.last_words();
+        if !changes.is_empty() {
+            self.saver.record(changes);
+        }
         if let Some(state) = state {
             self.saver.publish(Box::new(state));
         }

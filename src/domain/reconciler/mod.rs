@@ -25,6 +25,7 @@ use account::Account;
 use entry::Entry;
 use files::Files;
 use ids::Places;
+pub use recording::LastWords;
 use recording::Recording;
 pub use report::{Capacity, Summary};
 use retirement::Retirement;

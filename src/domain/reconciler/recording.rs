@@ -27,7 +27,8 @@ pub(super) struct Recording {
     serial: u64,
     /// Entries whose record the journal does not have yet.
     unsaved: BTreeSet<EntryKey>,
-    journalling: bool,
+    /// How many batches the journal is taking.
+    journalling: u32,
     publish_at: Option<Timestamp>,
     publishing: bool,
     /// When the next snapshot may start: saving takes no more than a fiftieth of the time, if readers can wait.
@@ -42,13 +43,24 @@ pub(super) struct Recording {
     in_publication: Vec<Event>,
 }
 
+/// What is left when the engine ends.
+#[derive(Debug)]
+pub struct LastWords {
+    /// What the journal does not have yet; to be recorded first.
+    pub changes: Vec<Change>,
+    /// The last snapshot, where one is needed.
+    pub state: Option<State>,
+    /// What people have not been told yet.
+    pub events: Vec<Event>,
+}
+
 impl Recording {
     pub(super) fn new(lineage: Arc<str>, serial: u64) -> Self {
         Self {
             lineage,
             serial,
             unsaved: BTreeSet::new(),
-            journalling: false,
+            journalling: 0,
             publish_at: None,
             publishing: false,
             not_before: Timestamp::MIN,
@@ -87,7 +99,7 @@ impl Recording {
 
     /// Whether everything is recorded and shown.
     pub(super) fn is_done(&self) -> bool {
-        self.unsaved.is_empty() && !self.journalling && !self.publishing && self.publish_at.is_none()
+        self.unsaved.is_empty() && self.journalling == 0 && !self.publishing && self.publish_at.is_none()
     }
 
     pub(super) fn next_save(&self) -> Option<Timestamp> {
@@ -113,7 +125,7 @@ impl Recording {
 
     /// After a failure the journal has a gap, so that only a whole snapshot mends it.
     pub(super) fn on_recorded(&mut self, result: Result<(), String>, turn: &mut Turn) {
-        self.journalling = false;
+        self.journalling = self.journalling.saturating_sub(1);
         if let Err(detail) = result {
             self.shut(detail, turn);
         }
@@ -154,22 +166,29 @@ impl Reconciler {
         let steady = turn.now.steady;
         self.hold_back_events(turn);
         let in_order = self.recording.broken.is_none();
-        if in_order && !self.recording.journalling && !self.recording.unsaved.is_empty() {
-            let keys = std::mem::take(&mut self.recording.unsaved);
-            let changes = keys.into_iter().map(|key| self.change(key)).collect();
-            self.recording.journalling = true;
-            turn.effects.push(Effect::Record(changes));
-        }
         let hurry = in_order && self.is_idle_pass(steady) && self.recording.publish_at.is_some();
         let due = self.recording.next_save().is_some_and(|at| at <= steady);
-        if (due || hurry) && !self.recording.publishing {
+        let publishes = (due || hurry) && !self.recording.publishing;
+        // What a snapshot shows goes to the journal before it, even where the journal is still busy: or else it would
+        // be nowhere if that snapshot were damaged.
+        if in_order && !self.recording.unsaved.is_empty() && (self.recording.journalling == 0 || publishes) {
+            self.recording.journalling += 1;
+            turn.effects.push(Effect::Record(self.changes()));
+        }
+        if publishes {
             self.recording.publish_at = None;
             self.recording.publishing = true;
             self.recording.in_publication.append(&mut self.recording.held_back);
-            // The snapshot holds what the journal does not have yet.
+            // While the journal takes nothing, the snapshot alone holds what is new.
             self.recording.unsaved.clear();
             turn.effects.push(Effect::Publish(Box::new(self.snapshot())));
         }
+    }
+
+    /// What the journal does not have yet.
+    fn changes(&mut self) -> Vec<Change> {
+        let keys = std::mem::take(&mut self.recording.unsaved);
+        keys.into_iter().map(|key| self.change(key)).collect()
     }
 
     fn change(&mut self, key: EntryKey) -> Change {
@@ -182,13 +201,14 @@ impl Reconciler {
         self.state()
     }
 
-    /// The last snapshot before the end, where one is needed, and what was still to be told.
+    /// What is to be saved and told before the end.
     #[must_use]
-    pub fn last_words(&mut self) -> (Option<State>, Vec<Event>) {
+    pub fn last_words(&mut self) -> LastWords {
         let needed = !self.recording.is_done() || self.recording.is_broken();
+        let changes = if self.recording.is_broken() { Vec::new() } else { self.changes() };
         let mut events = std::mem::take(&mut self.recording.in_publication);
         events.append(&mut self.recording.held_back);
-        (needed.then(|| self.snapshot()), events)
+        LastWords { changes, state: needed.then(|| self.snapshot()), events }
     }
 
     /// Everything that is known, as readers get it. Cheap: records are shared, not copied.

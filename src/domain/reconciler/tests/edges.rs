@@ -8,7 +8,7 @@ use crate::domain::approval::digest;
 use crate::domain::asset::{ContentHash, EntryKey};
 use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
-use crate::domain::reconciler::{Effect, Input};
+use crate::domain::reconciler::{Effect, Input, LastWords};
 use crate::domain::state::Record;
 use crate::domain::time::{Now, Timestamp};
 
@@ -192,7 +192,7 @@ fn what_a_stop_finds_confirmed_is_in_the_last_words() {
     let step = world.engine.step(world.now, vec![Input::Stop]);
     assert!(!step.effects.iter().any(|effect| matches!(effect, Effect::Upload(_))));
     let _ = world.engine.step(world.now, vec![late]);
-    let (state, events) = world.engine.last_words();
+    let LastWords { state, events, .. } = world.engine.last_words();
     let key = EntryKey { path: path("a.png"), provider: provider("named") };
     assert!(state.unwrap().records[&key].live().is_some());
     assert!(events.iter().any(|event| matches!(event, Event::Uploaded { .. })));
@@ -320,4 +320,39 @@ fn a_crash_between_two_receipts_for_one_file_sends_its_old_content_to_nobody() {
     world.run(MINUTE);
     let sent: Vec<_> = world.sent.iter().map(|key| key.provider.as_str()).collect();
     assert_eq!(sent, ["numbered"]);
+}
+
+#[test]
+fn whatever_a_snapshot_shows_is_in_the_journal_too() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    // So that receipts arrive while the journal takes the ones before, and a snapshot is due.
+    world.record_takes = Duration::from_millis(50);
+    world.latency = Duration::from_millis(7);
+    for number in 0..300_u16 {
+        world.write(&format!("{number}.png"), &number.to_be_bytes());
+        world.run(Duration::from_millis(9));
+    }
+    world.run(MINUTE);
+    assert_eq!(world.published.records.len(), 300);
+    assert_eq!(world.unjournalled, 0);
+}
+
+#[test]
+fn the_last_words_are_in_the_journal_too() {
+    let mut world = World::new(manifest(&[("a.png", &["named"]), ("b.png", &["named"])]));
+    world.write("a.png", b"a");
+    world.write("b.png", b"b");
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.sent.len(), 2);
+    // The second receipt comes while the journal takes the first.
+    for _ in 0..2 {
+        let outcome = world.take_outcome();
+        let _ = world.engine.step(world.now, vec![outcome]);
+    }
+    let words = world.engine.last_words();
+    let late: Vec<_> = words.changes.iter().map(|change| change.key.path.as_str()).collect();
+    assert_eq!(late.len(), 1, "{late:?}");
+    let state = words.state.unwrap();
+    assert!(words.changes[0].serial < state.serial);
+    assert_eq!(state.records.len(), 2);
 }

@@ -1,7 +1,7 @@
 //! A small world to run the engine in: a folder, providers that really forget, and a clock that jumps from one
 //! moment to the next. Nothing sleeps and nothing is random.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,6 +146,8 @@ pub(super) struct World {
     pub told_life: Option<Duration>,
     pub scope: Scope,
     pub approvals_used: usize,
+    /// URLs that readers were shown, or not shown any more, without a line in the journal.
+    pub unjournalled: usize,
     /// Whether the folder is there and can't be listed.
     pub unreadable: bool,
     /// Whether no upload finds what a look found.
@@ -156,6 +158,8 @@ pub(super) struct World {
     pub latency: Duration,
     /// How long writing a snapshot takes.
     pub save_takes: Duration,
+    /// How long a line in the journal takes.
+    pub record_takes: Duration,
     /// Whether looking up credentials of `numbered` fails.
     pub credentials_missing: bool,
     /// Whether looking up credentials is never answered.
@@ -196,11 +200,13 @@ impl World {
             told_life: None,
             scope: Scope::new("acct").unwrap(),
             approvals_used: 0,
+            unjournalled: 0,
             unreadable: false,
             unreadable_bytes: false,
             deaf: false,
             latency: LATENCY,
             save_takes: Duration::from_millis(3),
+            record_takes: Duration::from_millis(1),
             credentials_missing: false,
             credentials_hang: false,
             turns: 0,
@@ -339,11 +345,12 @@ impl World {
                         }
                     }
                 }
-                self.reply(Duration::from_millis(1), Input::Recorded(result));
+                self.reply(self.record_takes, Input::Recorded(result));
             }
             Effect::Publish(state) => {
                 let result = self.write_state();
                 if result.is_ok() {
+                    self.unjournalled += urls_that_differ(&self.published, &state);
                     self.shown = (*state).clone();
                     self.published = *state;
                 }
@@ -490,4 +497,13 @@ impl World {
     pub(super) fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|event| matches(event)).count()
     }
+}
+
+/// How many entries have another URL in one state than in the other.
+fn urls_that_differ(one: &State, other: &State) -> usize {
+    let url = |state: &State, key: &EntryKey| {
+        state.records.get(key).and_then(|record| record.live()).and_then(|handle| handle.url.clone())
+    };
+    let keys: BTreeSet<&EntryKey> = one.records.keys().chain(other.records.keys()).collect();
+    keys.into_iter().filter(|key| url(one, key) != url(other, key)).count()
 }
