@@ -210,3 +210,39 @@ fn end(strace: u32) {
         );
     }
 }
+
+/// A kill loses nothing that was written, so it cannot tell whether it was made durable: the order of calls does.
+#[test]
+fn what_is_shown_was_made_durable_before_and_the_journal_before_it_counts() {
+    if !can_inject() {
+        return skip("no system call can be watched here (Debian package: strace)");
+    }
+    let mut bench = Bench::new();
+    bench.set_up();
+    let calls = "trace=write,fsync,fdatasync,rename,renameat".to_owned();
+    let ending = bench.sync_with(&[calls, "decode-fds=path".to_owned()]);
+    assert_eq!(ending.code, Some(0), "{}", ending.said);
+    let trace = fs::read_to_string(bench.stage.beside("trace")).unwrap();
+    let calls: Vec<&str> =
+        trace.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start())).collect();
+    let folder = bench.stage.beside("state");
+    let (journal, shown) = (folder.join("journal"), format!("\"{}\"", folder.join("state.json").display()));
+    let on = |call: &str, name: &str, path: &Path| {
+        call.starts_with(&format!("{name}(")) && call.contains(&format!("<{}>", path.display()))
+    };
+    let mut snapshots = 0;
+    for (place, call) in calls.iter().enumerate() {
+        let (before, after) = (&calls[..place], &calls[place + 1..]);
+        if call.starts_with("rename") && call.contains(&format!(", {shown}")) {
+            snapshots += 1;
+            let staged = call.split('"').nth(1).unwrap();
+            assert!(before.iter().any(|call| on(call, "fsync", Path::new(staged))), "{call}:\n{trace}");
+            assert!(after.iter().any(|call| on(call, "fsync", &folder)), "{call}:\n{trace}");
+        }
+        if on(call, "write", &journal) {
+            let next = after.iter().find(|call| on(call, "fdatasync", &journal) || call.contains(&shown));
+            assert!(next.is_some_and(|call| call.starts_with("fdatasync")), "{call}:\n{trace}");
+        }
+    }
+    assert!(snapshots > 0 && calls.iter().any(|call| on(call, "write", &journal)), "{trace}");
+}
