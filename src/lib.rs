@@ -4,6 +4,8 @@ pub mod cli;
 pub mod daemon;
 pub mod domain;
 pub mod emulator;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod local;
 pub mod provider;
 pub mod telemetry;

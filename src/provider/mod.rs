@@ -13,7 +13,7 @@ mod connect;
 pub mod credentials;
 pub mod http;
 mod multipart;
-mod pause;
+pub(crate) mod pause;
 pub mod plivo;
 mod scrub;
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::domain::failure::{Failure, FailureClass};
 use crate::provider::classify::{Classifier, Operation, Verdict, verdict};
-use crate::provider::http::{HttpClient, Keep};
+use crate::provider::http::{Answer, HttpClient, Keep};
 
 /// How an account proves who it is.
 pub(super) enum Login {
@@ -134,12 +134,22 @@ impl TokenSource {
         let deadline = deadline.min(asked + self.http.limits().request);
         let answer = self.http.send(request, Keep::Reply, deadline).await;
         let answer = answer.map_err(|error| nothing_was_stored(self.classifier.unanswered(&error)))?;
+        self.read_token(number, asked, &answer)
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn try_token(&self, answer: &Answer) -> Result<(), Failure> {
+        self.read_token(1, Instant::now(), answer).map(drop)
+    }
+
+    /// What an answer to a request for a token means. Nothing is sent here.
+    fn read_token(&self, number: u64, asked: Instant, answer: &Answer) -> Result<Token, Failure> {
         if let Verdict::Failed(class) = verdict(&[200], Operation::Token, answer.status) {
-            return Err(nothing_was_stored(self.classifier.refused(class, Operation::Token, &answer)));
+            return Err(nothing_was_stored(self.classifier.refused(class, Operation::Token, answer)));
         }
-        let reply: TokenReply = self.classifier.json(&answer).map_err(nothing_was_stored)?;
+        let reply: TokenReply = self.classifier.json(answer).map_err(nothing_was_stored)?;
         let authorization = reply.authorization().ok_or_else(|| {
-            self.classifier.unexpected(&answer, "but its reply holds no bearer token that could be used")
+            self.classifier.unexpected(answer, "but its reply holds no bearer token that could be used")
         })?;
         self.classifier.learn_token(&reply.access_token);
         Ok(Token { authorization, number, usable_until: asked + usable_for(reply.expires_in.as_ref()) })

@@ -118,15 +118,7 @@ impl Bandwidth {
             *request.body_mut() = Some(upload.body.clone().into());
         };
         let answer = self.exchange(Method::PUT, &path, Keep::Reply, deadline, prepare).await?;
-        match verdict(documented(Operation::Upload), Operation::Upload, answer.status) {
-            Verdict::Success | Verdict::Absent => Ok(Receipt {
-                id,
-                url: self.url_of(&path),
-                expires_at: None,
-                server_date: pause::server_date(&answer.headers),
-            }),
-            Verdict::Failed(class) => Err(self.classifier.refused(class, Operation::Upload, &answer)),
-        }
+        self.read_receipt(id, &path, &answer)
     }
 
     async fn page(&self, cursor: Option<Cursor>) -> Result<Page, Failure> {
@@ -143,17 +135,7 @@ impl Bandwidth {
             }
         };
         let answer = self.exchange(Method::GET, path, Keep::List, self.short_deadline(), prepare).await?;
-        self.succeeded(Operation::List, &answer)?;
-        let items: Vec<Item> = self.classifier.json(&answer)?;
-        // A name that can't be an ID of ours is not one.
-        let found = |item: Item| {
-            let id = MediaId::new(&item.media_name?).ok()?;
-            let url = self.path_of(&id).ok().map(|path| self.url_of(&path));
-            Some(Found { id, size: item.content_length, url })
-        };
-        let next = answer.headers.get(CONTINUATION_TOKEN).and_then(|token| token.to_str().ok());
-        let next = next.filter(|token| !token.is_empty()).map(|token| Cursor(token.to_owned()));
-        Ok(Page { media: items.into_iter().filter_map(found).collect(), next })
+        self.read_page(&answer)
     }
 
     /// There is no documented way to ask without a download, so the answer's head is read and the rest is not.
@@ -163,19 +145,14 @@ impl Bandwidth {
             request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
         };
         let answer = self.exchange(Method::GET, &path, Keep::Head, self.short_deadline(), prepare).await?;
-        let found = self.succeeded(Operation::Find, &answer)?;
-        Ok(found.then(|| Found {
-            id: id.clone(),
-            size: answer.announced_length,
-            url: Some(self.url_of(&path)),
-        }))
+        self.read_found(id, &path, &answer)
     }
 
     async fn remove(&self, id: &MediaId) -> Result<(), Failure> {
         let path = self.path_of(id).map_err(|why| self.classifier.unsent(FailureClass::Unexpected, &why))?;
         let deadline = self.short_deadline();
         let answer = self.exchange(Method::DELETE, &path, Keep::Reply, deadline, |_| ()).await?;
-        self.succeeded(Operation::Delete, &answer).map(|_there| ())
+        self.read_deleted(&answer)
     }
 
     /// Sends a request, and once more with a new token where the old one is refused.
@@ -205,6 +182,66 @@ impl Bandwidth {
         Ok(answer)
     }
 
+    fn short_deadline(&self) -> Instant {
+        Instant::now() + self.http.limits().request
+    }
+}
+
+/// What answers mean. Nothing is sent here.
+impl Bandwidth {
+    pub(crate) fn read_receipt(&self, id: MediaId, path: &str, answer: &Answer) -> Result<Receipt, Failure> {
+        match verdict(documented(Operation::Upload), Operation::Upload, answer.status) {
+            Verdict::Success | Verdict::Absent => Ok(Receipt {
+                id,
+                url: self.url_of(path),
+                expires_at: None,
+                server_date: pause::server_date(&answer.headers),
+            }),
+            Verdict::Failed(class) => Err(self.classifier.refused(class, Operation::Upload, answer)),
+        }
+    }
+
+    pub(crate) fn read_page(&self, answer: &Answer) -> Result<Page, Failure> {
+        self.succeeded(Operation::List, answer)?;
+        let items: Vec<Item> = self.classifier.json(answer)?;
+        // A name that can't be an ID of ours is not one.
+        let found = |item: Item| {
+            let id = MediaId::new(&item.media_name?).ok()?;
+            let url = self.path_of(&id).ok().map(|path| self.url_of(&path));
+            Some(Found { id, size: item.content_length, url })
+        };
+        let next = answer.headers.get(CONTINUATION_TOKEN).and_then(|token| token.to_str().ok());
+        let next = next.filter(|token| !token.is_empty()).map(|token| Cursor(token.to_owned()));
+        Ok(Page { media: items.into_iter().filter_map(found).collect(), next })
+    }
+
+    pub(crate) fn read_found(
+        &self,
+        id: &MediaId,
+        path: &str,
+        answer: &Answer,
+    ) -> Result<Option<Found>, Failure> {
+        let found = self.succeeded(Operation::Find, answer)?;
+        Ok(found.then(|| Found {
+            id: id.clone(),
+            size: answer.announced_length,
+            url: Some(self.url_of(path)),
+        }))
+    }
+
+    pub(crate) fn read_deleted(&self, answer: &Answer) -> Result<(), Failure> {
+        self.succeeded(Operation::Delete, answer).map(|_there| ())
+    }
+
+    /// What an answer to a request for a token comes to; `None` without OAuth2.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn try_token(&self, answer: &Answer) -> Option<Result<(), Failure>> {
+        match &self.login {
+            Login::Basic(_) => None,
+            Login::OAuth2(source) => Some(source.try_token(answer)),
+        }
+    }
+
     /// Whether what was asked for is there; a failure where the answer does not say so.
     fn succeeded(&self, operation: Operation, answer: &Answer) -> Result<bool, Failure> {
         match verdict(documented(operation), operation, answer.status) {
@@ -214,7 +251,7 @@ impl Bandwidth {
         }
     }
 
-    fn path_of(&self, id: &MediaId) -> Result<String, String> {
+    pub(crate) fn path_of(&self, id: &MediaId) -> Result<String, String> {
         let path = address::media(&self.folder, id).map_err(|why| format!("the ID {id:?} has {why}"))?;
         let (bytes, bytes_max) = (self.site.base().len() + path.len(), KIND.capabilities.max_url_bytes);
         if bytes > bytes_max {
@@ -227,10 +264,6 @@ impl Bandwidth {
 
     fn url_of(&self, path: &str) -> String {
         format!("{}{path}", self.site.base())
-    }
-
-    fn short_deadline(&self) -> Instant {
-        Instant::now() + self.http.limits().request
     }
 }
 

@@ -98,12 +98,7 @@ impl Plivo {
         *request.body_mut() = Some(form.body.into());
         let answer = self.http.send(request, Keep::Reply, deadline).await;
         let answer = answer.map_err(|error| self.classifier.unanswered(&error))?;
-
-        self.succeeded(Operation::Upload, &answer)?;
-        let reply: Objects = self.classifier.json(&answer)?;
-        reply
-            .receipt(upload.body.len(), &self.addresses, &answer.headers)
-            .map_err(|refusal| self.classifier.misfit(refusal.class, &answer, &refusal.why))
+        self.read_receipt(upload.body.len(), &answer)
     }
 
     async fn page(&self, cursor: Option<Cursor>) -> Result<Page, Failure> {
@@ -115,8 +110,38 @@ impl Plivo {
         };
         let path = format!("{}?limit={PAGE_SIZE}&offset={offset}", self.folder);
         let answer = self.get(&path, Keep::List).await?;
-        self.succeeded(Operation::List, &answer)?;
-        let reply: Objects = self.classifier.json(&answer)?;
+        self.read_page(offset, &answer)
+    }
+
+    async fn look_up(&self, id: &MediaId) -> Result<Option<Found>, Failure> {
+        let path = format!("{}{}/", self.folder, utf8_percent_encode(id.as_str(), ENCODED));
+        let answer = self.get(&path, Keep::Reply).await?;
+        self.read_found(id, &answer)
+    }
+
+    async fn get(&self, path: &str, keep: Keep) -> Result<Answer, Failure> {
+        let unanswered = |error| self.classifier.unanswered(&error);
+        let mut request = self.site.request(Method::GET, path, &self.authorization).map_err(unanswered)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let deadline = Instant::now() + self.http.limits().request;
+        self.http.send(request, keep, deadline).await.map_err(unanswered)
+    }
+}
+
+/// What answers mean. Nothing is sent here.
+impl Plivo {
+    pub(crate) fn read_receipt(&self, bytes_sent: usize, answer: &Answer) -> Result<Receipt, Failure> {
+        self.succeeded(Operation::Upload, answer)?;
+        let reply: Objects = self.classifier.json(answer)?;
+        reply
+            .receipt(bytes_sent, &self.addresses, &answer.headers)
+            .map_err(|refusal| self.classifier.misfit(refusal.class, answer, &refusal.why))
+    }
+
+    /// The page that begins at `offset`.
+    pub(crate) fn read_page(&self, offset: u64, answer: &Answer) -> Result<Page, Failure> {
+        self.succeeded(Operation::List, answer)?;
+        let reply: Objects = self.classifier.json(answer)?;
 
         let seen = offset.saturating_add(u64::try_from(reply.objects.len()).unwrap_or(u64::MAX));
         let total = reply.meta.as_ref().and_then(|meta| meta.total_count);
@@ -132,25 +157,15 @@ impl Plivo {
         })
     }
 
-    async fn look_up(&self, id: &MediaId) -> Result<Option<Found>, Failure> {
-        let path = format!("{}{}/", self.folder, utf8_percent_encode(id.as_str(), ENCODED));
-        let answer = self.get(&path, Keep::Reply).await?;
-        if !self.succeeded(Operation::Find, &answer)? {
+    pub(crate) fn read_found(&self, id: &MediaId, answer: &Answer) -> Result<Option<Found>, Failure> {
+        if !self.succeeded(Operation::Find, answer)? {
             return Ok(None);
         }
-        let media: Media = self.classifier.json(&answer)?;
+        let media: Media = self.classifier.json(answer)?;
         match media.found(&self.addresses) {
             Some(found) if found.id == *id => Ok(Some(found)),
-            _ => Err(self.classifier.unexpected(&answer, "with another media than the one asked for")),
+            _ => Err(self.classifier.unexpected(answer, "with another media than the one asked for")),
         }
-    }
-
-    async fn get(&self, path: &str, keep: Keep) -> Result<Answer, Failure> {
-        let unanswered = |error| self.classifier.unanswered(&error);
-        let mut request = self.site.request(Method::GET, path, &self.authorization).map_err(unanswered)?;
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let deadline = Instant::now() + self.http.limits().request;
-        self.http.send(request, keep, deadline).await.map_err(unanswered)
     }
 
     /// Whether what was asked for is there; a failure where the answer does not say so.
