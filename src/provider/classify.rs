@@ -244,8 +244,15 @@ fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Erro
 
 fn tls_problem(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
-    let rustls::Error::InvalidCertificate(problem) = error else {
-        return format!("TLS failed: {error}");
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        rustls::Error::InvalidMessage(_) => {
+            return format!("it does not speak TLS there ({error}); check base_url, and what sits between");
+        }
+        rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion) => {
+            return "it speaks neither TLS 1.2 nor a later version".to_owned();
+        }
+        _ => return format!("TLS failed: {error}"),
     };
     let words = match problem {
         Certificate::Expired | Certificate::ExpiredContext { .. } => {
@@ -255,9 +262,13 @@ fn tls_problem(error: &rustls::Error) -> String {
             "its certificate is not valid yet, or the clock of this machine is behind"
         }
         Certificate::UnknownIssuer => {
-            "its certificate is from no known authority; check the system's CA certificates, and what sits between"
+            "its certificate is from no known authority; name a private one in SSL_CERT_FILE, else check the system's \
+             CA certificates, and what sits between"
         }
-        _ => return error.to_string(),
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            return format!("its certificate is for another name: {problem}");
+        }
+        _ => return format!("its certificate can't be used: {problem}"),
     };
     words.to_owned()
 }
@@ -409,7 +420,9 @@ mod tests {
                 "the clock of this machine is behind",
             ),
             (rustls::Error::InvalidCertificate(Certificate::UnknownIssuer), "check the system's CA"),
-            (rustls::Error::InvalidCertificate(Certificate::NotValidForName), "invalid peer certificate"),
+            (rustls::Error::InvalidCertificate(Certificate::NotValidForName), "for another name"),
+            (rustls::Error::InvalidCertificate(Certificate::BadEncoding), "can't be used"),
+            (rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion), "TLS 1.2"),
             (rustls::Error::HandshakeNotComplete, "TLS failed: "),
         ];
         for (error, words) in table {

@@ -8,6 +8,7 @@ mod secrets;
 mod server;
 mod sloppy;
 mod statuses;
+mod tls;
 mod token;
 mod trouble;
 mod wire;
