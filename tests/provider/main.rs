@@ -4,6 +4,7 @@
 mod conformance;
 mod connecting;
 mod fakes;
+mod faults;
 mod secrets;
 mod server;
 mod sloppy;

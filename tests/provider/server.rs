@@ -42,6 +42,8 @@ pub(crate) enum Act {
     Endless(Vec<u8>, Vec<u8>),
     /// Write these bytes, then nothing, and keep the connection.
     Stall(Vec<u8>),
+    /// Write these bytes, then one more every few milliseconds until nobody reads any more.
+    Drip(Vec<u8>),
     /// Close the connection without a word.
     HangUp,
     /// Reset the connection.
@@ -184,6 +186,13 @@ async fn perform(stream: &mut TcpStream, act: Act) -> Option<()> {
             // Until the other side gives up.
             let mut rest = [0; 16];
             let _count = stream.read(&mut rest).await;
+            None
+        }
+        Act::Drip(bytes) => {
+            stream.write_all(&bytes).await.ok()?;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
             None
         }
         Act::HangUp => None,
