@@ -280,12 +280,15 @@ impl Reconciler {
         let Some(account) = self.accounts.get_mut(provider) else { return };
         let throttled = failure.class == FailureClass::Throttled;
         account.throttled_in_a_row = if throttled { account.throttled_in_a_row + 1 } else { 0 };
+        // A wish is a floor: a provider that asks for a second again and again is not asked each second.
+        let patience =
+            throttled.then(|| backoff(account.throttled_in_a_row, Duration::ZERO, &account.terms, 1.0));
         let wait = match wish {
-            Some(wish) => Some(honoured_wait(wish, shortest_left, &account.terms)),
-            None if throttled => {
-                Some(backoff(account.throttled_in_a_row, Duration::ZERO, &account.terms, 1.0))
+            Some(wish) => {
+                let wish = wish.max(patience.unwrap_or_default());
+                Some(honoured_wait(wish, shortest_left, &account.terms))
             }
-            None => None,
+            None => patience,
         };
         if let Some(wait) = wait {
             let until = steady + wait;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{HOUR, MINUTE, World, manifest, path, provider};
+use super::world::{HOUR, MINUTE, Mood, World, manifest, path, provider};
 use crate::domain::event::Event;
-use crate::domain::failure::FailureClass;
+use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::guard::Halt;
 use crate::domain::manifest::IdTemplate;
 use crate::domain::observation::{Coverage, RootHealth, RootIdentity, ScanReport};
 use crate::domain::reconciler::{Input, Mode};
 
 const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 const ONCE: Mode = Mode::Once { tries: 3, patience: Duration::from_secs(30) };
 
 #[test]
@@ -268,4 +269,25 @@ fn moves_do_not_use_up_what_may_be_lost() {
         world.run(5 * MINUTE);
         assert!(!world.engine.is_halted(), "{wait:?} after the move");
     }
+}
+
+#[test]
+fn a_provider_that_asks_for_a_second_again_and_again_is_asked_less_and_less() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    (0..8).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(20 * HOUR);
+    let before = world.requests_to("named");
+    let failure = Failure {
+        retry_after: Some(SECOND),
+        ..Failure::without_answer(FailureClass::Throttled, "slow down")
+    };
+    world.mood.insert(provider("named"), Mood::Failing(failure));
+    world.run(18 * HOUR);
+    // Four at once, and soon five minutes from one try to the next.
+    let requests = world.requests_to("named") - before;
+    assert!(requests <= 4 * 18 * 12 + 20, "{requests}");
+    world.mend("named");
+    world.run(DAY);
+    assert_eq!(world.dead_urls_seen, 0);
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
 }
