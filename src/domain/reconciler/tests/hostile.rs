@@ -173,9 +173,9 @@ fn a_retired_url_that_ends_soon_does_not_shorten_a_pause() {
     world.remove("3.png");
     // It is retired, and a few seconds of its six hours are left.
     world.run(5 * HOUR + 56 * MINUTE);
-    let mut failure = crate::domain::failure::Failure::without_answer(FailureClass::Throttled, "slow down");
+    let mut failure = Failure::without_answer(FailureClass::Throttled, "slow down");
     failure.retry_after = Some(5 * MINUTE);
-    world.mood.insert(provider("numbered"), super::world::Mood::Failing(failure));
+    world.mood.insert(provider("numbered"), Mood::Failing(failure));
     world.write("new.png", b"new");
     world.run(10 * SECOND);
     let before = world.requests_to("numbered");
