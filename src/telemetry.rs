@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -63,6 +63,8 @@ pub fn log(event: &Event) {
         | Event::Unretired { .. }
         | Event::Recovered { .. }
         | Event::Lapsed { .. }
+        | Event::Vanished { .. }
+        | Event::ForeignContent { .. }
         | Event::AtRisk { .. } => log_life(event),
         Event::Failed { .. } | Event::SourceLost { .. } | Event::Blocked { .. } => log_trouble(event),
         Event::AccountStopped { .. }
@@ -71,6 +73,10 @@ pub fn log(event: &Event) {
         | Event::AccountUnusable { .. }
         | Event::ClockDiffers { .. }
         | Event::Overcommitted { .. } => log_account(event),
+        Event::Verified { .. }
+        | Event::VerificationFailed { .. }
+        | Event::RetentionLearnt { .. }
+        | Event::OverwritingKeepsClock { .. } => log_verification(event),
         _ => log_surroundings(event),
     }
 }
@@ -91,6 +97,13 @@ fn log_life(event: &Event) {
         Event::Recovered { key } => info!(file = ?key.path, provider = %key.provider, "mended"),
         Event::Lapsed { key } => {
             error!(file = ?key.path, provider = %key.provider, "the published URL has died");
+        }
+        Event::Vanished { key, age } => {
+            let age = format_duration(*age);
+            error!(file = ?key.path, provider = %key.provider, age, "the provider does not hold it any more; it is uploaded again");
+        }
+        Event::ForeignContent { key, sent, found } => {
+            warn!(file = ?key.path, provider = %key.provider, sent, found, "somebody else has written under its ID: another size than was sent; give each writer IDs of its own");
         }
         Event::AtRisk { key, left } => {
             let left = format_duration(*left);
@@ -140,6 +153,29 @@ fn log_account(event: &Event) {
         Event::Overcommitted { provider, entries, round, margin } => {
             let (round, margin) = (format_duration(*round), format_duration(*margin));
             warn!(%provider, entries, round, margin, "the allowed rate is too low to renew every entry in time");
+        }
+        _ => {}
+    }
+}
+
+fn log_verification(event: &Event) {
+    match event {
+        Event::Verified { provider, present, gone } => {
+            debug!(%provider, present, gone, "verified what the provider holds");
+        }
+        Event::VerificationFailed { provider, class, detail } => {
+            info!(%provider, %class, detail = ?detail, "cannot verify what the provider holds; uploads go on");
+        }
+        Event::RetentionLearnt { provider, assumed, retention } => {
+            let (assumed, retention) = (format_duration(*assumed), format_duration(*retention));
+            error!(%provider, assumed, "media die sooner than assumed; counting on {retention} until a restart; to keep that, set retention = \"{retention}\" in [provider.{provider}]");
+        }
+        Event::OverwritingKeepsClock { provider, fixed: 0, .. } => {
+            warn!(%provider, "an upload under an existing ID does not prolong a media's life; each renewal has a new ID and URL from now on");
+        }
+        Event::OverwritingKeepsClock { provider, fixed, example } => {
+            let example = example.as_ref().map(ToString::to_string);
+            error!(%provider, fixed, example, "an upload under an existing ID does not prolong a media's life; each renewal has a new ID and URL from now on, except where the manifest fixes the ID: those media die and are brought back; put {{hash8}} into their id");
         }
         _ => {}
     }

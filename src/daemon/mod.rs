@@ -17,6 +17,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod uploader;
+mod verifier;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -375,9 +376,9 @@ impl Daemon {
             Effect::Reconnect(provider) => self.own.extend(self.accounts.look_up(&provider)),
             Effect::Upload(order) => {
                 self.sending.insert(order.key.clone(), order.wanted.hash);
-                let account = self.accounts.get(&order.key.provider);
-                self.uploader.start(*order, account);
+                self.uploader.start(self.accounts.get(&order.key.provider), *order);
             }
+            Effect::Verify(look) => self.uploader.verify(self.accounts.get(&look.provider), *look),
             Effect::Record(changes) => self.saver.record(changes),
             Effect::Publish(state) => self.saver.publish(state),
             Effect::ConsumeApproval => self.saver.consume_approval(),

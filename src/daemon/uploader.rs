@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 
 use super::accounts::Account;
 use super::shelf::{Found, Shelf};
-use super::{Inbox, Message};
+use super::{Inbox, Message, verifier};
 use crate::domain::asset::ContentHash;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, UploadError};
+use crate::domain::verification::Inspection;
 use crate::local::clock::Clock;
 use crate::local::kept::Kept;
 use crate::provider::Upload;
@@ -45,10 +46,10 @@ impl Uploader {
     }
 
     /// Performs an order at the account that it is for.
-    pub(super) fn start(&mut self, order: Order, account: Option<Account>) {
+    pub(super) fn start(&mut self, account: Option<Account>, order: Order) {
         while self.tasks.try_join_next().is_some() {}
         let Some(account) = account else {
-            let result = Err(defect("there is no connection for it"));
+            let result = Err(UploadError::Provider(defect("there is no connection for it")));
             let outcome = Outcome { order, sent: self.clock.now(), source: None, result };
             return drop(self.inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
         };
@@ -59,13 +60,38 @@ impl Uploader {
             let work = upload(order, account, place, clock, stopping);
             // Whatever happens, the engine must hear of it: it sends nothing for an entry that is under way.
             let (outcome, warning) = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-                let result = Err(defect("sending it ended in a panic"));
+                let result = Err(UploadError::Provider(defect("sending it ended in a panic")));
                 (Outcome { order: again, sent: now, source: None, result }, None)
             });
             if let Some(warning) = warning {
                 drop(inbox.send(Message::Warnings(vec![warning])));
             }
             drop(inbox.send(Message::Input(Input::Uploaded(Box::new(outcome)))));
+        });
+    }
+
+    /// Looks at what an account holds. A stop ends that at once.
+    pub(super) fn verify(&mut self, account: Option<Account>, inspection: Inspection) {
+        let inbox = self.inbox.clone();
+        let tell = move |inspected| drop(inbox.send(Message::Input(Input::Verified(Box::new(inspected)))));
+        let Some(Account { provider, limiter }) = account else {
+            return tell(verifier::not_made(inspection, defect("there is no connection for it")));
+        };
+        let stopping = self.stopping.subscribe();
+        let again = inspection.clone();
+        self.tasks.spawn(async move {
+            let permit = || {
+                let limiter = limiter.clone();
+                async move { limiter.wait().await }.boxed()
+            };
+            let work = verifier::inspect(inspection, &*provider, permit);
+            tokio::select! {
+                biased;
+                () = told_to_stop(stopping) => {}
+                inspected = AssertUnwindSafe(work).catch_unwind() => tell(inspected.unwrap_or_else(|_| {
+                    verifier::not_made(again, defect("it ended in a panic"))
+                })),
+            }
         });
     }
 
@@ -99,9 +125,8 @@ async fn told_to_stop(mut stopping: watch::Receiver<bool>) {
     drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
-fn defect(what: &str) -> UploadError {
-    let detail = format!("a defect in mediakeep: {what}");
-    UploadError::Provider(Failure::without_answer(FailureClass::Unexpected, detail))
+fn defect(what: &str) -> Failure {
+    Failure::without_answer(FailureClass::Unexpected, format!("a defect in mediakeep: {what}"))
 }
 
 async fn upload(
@@ -239,7 +264,7 @@ mod tests {
                 sources: vec![Source::File, Source::KeptCopy],
                 time_limit: Duration::from_secs(60),
             };
-            self.uploader.start(order, Some(self.account.clone()));
+            self.uploader.start(Some(self.account.clone()), order);
         }
 
         async fn outcome(&mut self) -> Outcome {

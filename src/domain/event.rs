@@ -88,6 +88,22 @@ pub enum Event {
         /// The entry.
         key: EntryKey,
     },
+    /// A provider does not hold a published media any more; it is uploaded again at once.
+    Vanished {
+        /// The entry.
+        key: EntryKey,
+        /// The time since its upload.
+        age: Duration,
+    },
+    /// Something else than what we sent is under an ID of ours. It is not fought: the next renewal comes as planned.
+    ForeignContent {
+        /// The entry.
+        key: EntryKey,
+        /// How many bytes we sent.
+        sent: u64,
+        /// How many bytes are there.
+        found: u64,
+    },
     /// An entry is not renewed any more.
     Retired {
         /// The entry.
@@ -140,6 +156,42 @@ pub enum Event {
         detail: String,
         /// Whether credentials that were found before stay in use.
         connected: bool,
+    },
+    /// It was looked at what an account holds of ours.
+    Verified {
+        /// The provider.
+        provider: ProviderName,
+        /// How many of our media are there.
+        present: usize,
+        /// How many are not.
+        gone: usize,
+    },
+    /// What an account holds could not be looked at; told once until it can be.
+    VerificationFailed {
+        /// The provider.
+        provider: ProviderName,
+        /// What kind of failure.
+        class: FailureClass,
+        /// What happened.
+        detail: String,
+    },
+    /// Media of an account die sooner than was thought, which is counted on from now on until a restart.
+    RetentionLearnt {
+        /// The provider.
+        provider: ProviderName,
+        /// How long media were thought to live.
+        assumed: Duration,
+        /// How long they are thought to live now.
+        retention: Duration,
+    },
+    /// An upload under an existing ID does not prolong a media's life there: renewals have new IDs from now on.
+    OverwritingKeepsClock {
+        /// The provider.
+        provider: ProviderName,
+        /// How many entries have an ID that the manifest fixes, so that they can only be brought back.
+        fixed: usize,
+        /// One of them.
+        example: Option<EntryKey>,
     },
     /// The folder can't be looked at; what is published is kept alive from kept copies.
     FolderUnusable {

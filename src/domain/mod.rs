@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod asset;
 pub mod event;
+pub mod experience;
 pub mod export;
 pub mod failure;
 pub mod guard;
@@ -14,9 +15,11 @@ pub mod observation;
 pub mod obstacles;
 pub mod plan;
 pub mod reconciler;
+pub mod renewal_id;
 pub mod retry;
 pub mod state;
 pub mod state_format;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
+pub mod verification;

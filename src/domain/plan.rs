@@ -18,6 +18,7 @@ use super::kind::{Kind, Naming};
 use super::lease::{LeaseTerms, Schedule};
 use super::manifest::{IdTemplate, Manifest};
 use super::observation::{Observation, Refusal};
+use super::renewal_id;
 use super::state::{Handle, Record};
 use super::time::{Now, Timestamp};
 
@@ -37,6 +38,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Whether the same should exist, though perhaps under the ID of another renewal.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let bare = |wanted: &Self| Self { id: None, ..wanted.clone() };
+        is_same_id(self.id.as_ref(), other.id.as_ref()) && bare(self) == bare(other)
+    }
+
     fn of(handle: &Handle, kind: &Kind) -> Self {
         Self {
             id: (kind.capabilities.naming == Naming::Client).then(|| handle.id.clone()),
@@ -236,13 +243,19 @@ fn difference(recorded: &Wanted, wanted: &Wanted, moved: bool) -> Option<Reason>
         Some(Reason::AccountChanged)
     } else if recorded.hash != wanted.hash {
         Some(Reason::Changed)
-    } else if recorded.id != wanted.id {
+    } else if !is_same_id(recorded.id.as_ref(), wanted.id.as_ref()) {
         Some(Reason::IdChanged)
     } else if recorded.content_type != wanted.content_type || recorded.cache_control != wanted.cache_control {
         Some(Reason::TypeChanged)
     } else {
         None
     }
+}
+
+/// Whether two IDs are the same, or those of renewals of the same.
+fn is_same_id(one: Option<&MediaId>, other: Option<&MediaId>) -> bool {
+    let original = |id: Option<&MediaId>| id.map(|id| renewal_id::original(id).unwrap_or_else(|| id.clone()));
+    one == other || original(one) == original(other)
 }
 
 /// What should exist for a file at a provider by a rule of the manifest, as far as the disk shows.

@@ -269,6 +269,7 @@ fn config(kind: &'static Kind, base_url: &str, settings: &[(&'static str, &str)]
         _ => Setting::Literal(value.to_owned()),
     };
     ProviderConfig {
+        verify: Duration::ZERO,
         kind,
         settings: settings.iter().map(|(key, value)| (*key, setting(value))).collect(),
         base_url: base_url.parse().expect("is a URL"),

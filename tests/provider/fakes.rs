@@ -43,6 +43,7 @@ pub(crate) fn config(kind_name: &str, base_url: &str, settings: &[(&'static str,
         margin: None,
         concurrency: 4,
         rate: Rate { requests: 10, per: std::time::Duration::from_secs(1) },
+        verify: std::time::Duration::ZERO,
     }
 }
 

@@ -202,6 +202,13 @@ pub(super) static PROVIDER: Section = Section {
             absent: Absent::Value("\"10/s\""),
             shown: true,
         },
+        Key {
+            name: "verify",
+            shape: Shape::Length { at_least: Duration::ZERO },
+            about: "time between two looks at whether the provider still holds what was published; zero: never",
+            absent: Absent::Value("\"1h\""),
+            shown: true,
+        },
     ],
 };
 

@@ -105,6 +105,8 @@ pub struct ProviderConfig {
     pub concurrency: usize,
     /// Requests per `rate.per`.
     pub rate: Rate,
+    /// Time between two looks at whether the provider still holds what was published; zero: never.
+    pub verify: Duration,
 }
 
 /// A value of a provider's table, or the place where it is to be found.

@@ -22,6 +22,8 @@ use crate::domain::time::format_duration;
 const CONCURRENCY: usize = 4;
 /// Requests per second and provider, unless the manifest says otherwise.
 const RATE: Rate = Rate { requests: 10, per: Duration::from_secs(1) };
+/// Time between two looks at what a provider holds, unless the manifest says otherwise.
+const VERIFY: Duration = Duration::from_secs(3600);
 
 /// The providers by name; `None` for one whose table has problems.
 pub(super) type Providers = BTreeMap<ProviderName, Option<ProviderConfig>>;
@@ -88,6 +90,7 @@ impl Reader<'_> {
             margin: fields.length("margin").map(|at| at.value),
             concurrency: fields.count("concurrency").map_or(CONCURRENCY, |count| count as usize),
             rate: fields.rate("rate").unwrap_or(RATE),
+            verify: fields.length("verify").map_or(VERIFY, |at| at.value),
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::entry::Lane;
 use super::uploading::{Outcome, UploadError};
+use super::verifying::Verifying;
 use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, ProviderName, Scope};
 use crate::domain::failure::{Failure, FailureClass};
@@ -36,6 +37,7 @@ pub(super) struct Account {
     /// Renewals and new content take turns.
     fresh_is_next: bool,
     pub told_overcommitted: bool,
+    pub verifying: Verifying,
     /// Whether people were told that its clock and ours differ.
     told_clock: bool,
 }
@@ -51,7 +53,7 @@ enum Reading {
 impl Account {
     pub(super) fn new(config: ProviderConfig) -> Self {
         Self {
-            terms: terms_of(&config),
+            terms: terms_of(&config, None),
             config,
             scope: None,
             unusable: None,
@@ -65,11 +67,15 @@ impl Account {
             fresh_is_next: false,
             told_overcommitted: false,
             told_clock: false,
+            verifying: Verifying::default(),
         }
     }
 
     pub(super) fn reconfigure(&mut self, config: &ProviderConfig) {
-        self.terms = terms_of(config);
+        self.terms = terms_of(config, self.verifying.learnt_retention);
+        if config.verify != self.config.verify {
+            self.verifying.forget_plan();
+        }
         self.config = config.clone();
         self.told_overcommitted = false;
     }
@@ -82,6 +88,25 @@ impl Account {
             (None, None) => return None,
         };
         Some(AccountProblem { kind: kind.into(), detail: detail.into(), connected: self.scope.is_some() })
+    }
+
+    /// How long media are thought to live there.
+    pub(super) fn retention(&self) -> Duration {
+        retention_of(&self.config, self.verifying.learnt_retention)
+    }
+
+    /// Counts on media to live only so long, within reason. Whether that is news.
+    pub(super) fn learn_retention(&mut self, retention: Duration) -> bool {
+        let configured = retention_of(&self.config, None);
+        let least = (configured / 8).max(RETENTION_MIN.min(configured));
+        let (retention, present) = (retention.max(least), self.retention());
+        if retention >= present {
+            return false;
+        }
+        self.verifying.learnt_retention = Some(retention);
+        self.terms = terms_of(&self.config, Some(retention));
+        self.told_overcommitted = false;
+        true
     }
 
     pub(super) fn facts(&self) -> AccountFacts<'_> {
@@ -172,8 +197,13 @@ const fn stopped_by(class: FailureClass) -> &'static str {
     }
 }
 
-fn terms_of(config: &ProviderConfig) -> LeaseTerms {
-    LeaseTerms::new(config.retention.unwrap_or(config.kind.capabilities.retention), config.margin)
+fn terms_of(config: &ProviderConfig, learnt: Option<Duration>) -> LeaseTerms {
+    LeaseTerms::new(retention_of(config, learnt), config.margin)
+}
+
+fn retention_of(config: &ProviderConfig, learnt: Option<Duration>) -> Duration {
+    let configured = config.retention.unwrap_or(config.kind.capabilities.retention);
+    learnt.map_or(configured, |learnt| learnt.min(configured))
 }
 
 impl Reconciler {
@@ -351,3 +381,5 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 /// How soon a single pass probes a provider that failed again and again. Somebody waits for its end, and what is
 /// not mended by then is for the next pass: a probe that fails is its last request there.
 const PASS_PROBES_AFTER: Duration = Duration::from_secs(10);
+/// Whatever media did, so long a life is counted on: below it, there is no time to renew.
+const RETENTION_MIN: Duration = Duration::from_secs(10);

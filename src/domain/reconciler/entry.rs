@@ -22,16 +22,27 @@ pub(super) struct Entry {
     pub claim: Option<u64>,
     /// When its last upload in this process succeeded, on the steady clock.
     pub uploaded_at: Option<Timestamp>,
+    /// When its first upload under its present ID was, on the steady clock; `None` where that is not known.
+    pub first_uploaded_at: Option<Timestamp>,
     /// What its uploads wait for after failures.
     pub gates: Option<Box<Gates>>,
     /// Whether an upload of it is under way.
     pub in_flight: bool,
     /// Whether other bytes than the recorded ones may lie under the published ID: an upload there was not confirmed.
     pub in_doubt: bool,
-    /// Whether people were told that its URL is at risk.
-    pub told_at_risk: bool,
+    /// What people were told of it.
+    pub told: Told,
     /// How it stood when it was looked at last.
     pub standing: Standing,
+}
+
+/// What people were told of an entry, so that it is said once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// Its URL is at risk.
+    pub at_risk: bool,
+    /// Something else is under its ID.
+    pub foreign: bool,
 }
 
 /// How an entry stands.
@@ -58,7 +69,9 @@ impl Entry {
     /// The gate of new content; a fresh one where the content is another than the one that failed.
     pub(super) fn replacement_gate(&self, wanted: &Wanted) -> Gate {
         match &self.gates {
-            Some(gates) if gates.replacement_for.as_ref() == Some(wanted) => gates.replacement,
+            Some(gates) if gates.replacement_for.as_ref().is_some_and(|failed| failed.is_like(wanted)) => {
+                gates.replacement
+            }
             _ => Gate::default(),
         }
     }

@@ -205,7 +205,7 @@ impl Reconciler {
     }
 
     /// A retention that the manifest shortens counts for what is recorded, too.
-    fn shorten_leases(&mut self, now: Now) {
+    pub(super) fn shorten_leases(&mut self, now: Now) {
         let too_long = |(key, entry): (&EntryKey, &Entry)| {
             let handle = entry.record.as_ref()?.live()?;
             let end = self.accounts.get(&key.provider)?.terms.end_of(handle.uploaded_at);

@@ -13,6 +13,7 @@ mod report;
 mod retirement;
 mod review;
 mod uploading;
+mod verifying;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use super::manifest::Manifest;
 use super::observation::{Hint, ScanReport, ScanRequest};
 use super::state::{Change, State};
 use super::time::{Now, Timestamp};
+use super::verification::{Inspected, Inspection};
 pub use uploading::{Confirmation, Order, Outcome, Source, UploadError};
 
 /// How a reconciler works through what is due.
@@ -79,6 +81,8 @@ pub enum Input {
     ScanHung,
     /// How an upload ended.
     Uploaded(Box<Outcome>),
+    /// What a look at what a provider holds came to.
+    Verified(Box<Inspected>),
     /// Whether the journal took the last changes.
     Recorded(Result<(), String>),
     /// Whether the last snapshot is in place.
@@ -108,6 +112,8 @@ pub enum Effect {
     Reconnect(ProviderName),
     /// Upload something.
     Upload(Box<Order>),
+    /// Look at whether a provider holds what it should.
+    Verify(Box<Inspection>),
     /// Make changes durable.
     Record(Vec<Change>),
     /// Show the state to readers.
@@ -195,6 +201,7 @@ impl Reconciler {
             state.records.into_iter().map(|(key, record)| (key, Entry::recorded(record))).collect();
         this.apply_manifest(now);
         this.find_places();
+        this.remember_new_ids();
         this
     }
 
@@ -212,6 +219,7 @@ impl Reconciler {
         if self.mode != Mode::Plan {
             self.look_up_credentials(&mut turn);
             self.start_uploads(&mut turn);
+            self.verify(&mut turn);
             self.save(&mut turn);
         }
         self.ask_for_scan(&mut turn);
@@ -253,6 +261,7 @@ impl Reconciler {
                 self.folder_unusable("looking at it takes too long".to_owned(), turn);
             }
             Input::Uploaded(outcome) => self.take_outcome(&outcome, turn),
+            Input::Verified(inspected) => self.take_inspected(&inspected, turn),
             Input::Recorded(result) => self.recording.on_recorded(result, turn),
             Input::Published { result, took } => self.take_published(result, took, turn),
             Input::Approved { digest } => self.retirement.approved = Some(digest),
@@ -298,6 +307,7 @@ impl Reconciler {
             self.files.next_look().filter(|_| going_on),
             self.accounts.values().filter_map(Account::next_chance).min().filter(|_| going_on),
             self.accounts.values().filter_map(|account| account.look_up_at).min().filter(|_| going_on),
+            self.next_verification(now.steady).filter(|_| going_on),
         ];
         let soonest = moments.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
         soonest.min(now.steady + tick)

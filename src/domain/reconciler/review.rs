@@ -469,7 +469,7 @@ fn standing(entry: &Entry, verdict: &Verdict) -> Standing {
 fn tell_risk(key: &EntryKey, entry: &mut Entry, schedule: Option<Schedule>, turn: &mut Turn) {
     let steady = turn.now.steady;
     let urgent = schedule.filter(|schedule| schedule.urgent_at <= steady);
-    let told = std::mem::replace(&mut entry.told_at_risk, urgent.is_some());
+    let told = std::mem::replace(&mut entry.told.at_risk, urgent.is_some());
     if let Some(schedule) = urgent
         && !told
     {

@@ -7,6 +7,7 @@ use super::entry::{Entry, Gates};
 use super::files::Scan;
 use super::ids::Rival;
 use super::recording::Visible;
+use super::verifying::first_upload;
 use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId, Scope};
 use crate::domain::failure::{Failure, FailureClass};
@@ -121,6 +122,7 @@ impl Reconciler {
             return self.attach(key, entry);
         }
         let sources = self.sources(key, reason, &wanted);
+        let wanted = self.under_unused_id(key, &entry, wanted, turn.now.wall);
         if let Some(account) = self.accounts.get_mut(&key.provider) {
             account.in_flight += 1;
             entry.in_flight = true;
@@ -159,6 +161,7 @@ impl Reconciler {
         let Some(handle) = holding.record.as_ref().and_then(|record| record.live()).cloned() else {
             return false;
         };
+        let first_uploaded_at = holding.first_uploaded_at;
         let own = entry.record.as_ref().and_then(|record| record.live());
         let fresher = own.is_none_or(|own| own.hash != handle.hash || own.expires_at < handle.expires_at);
         let same = handle.hash == wanted.hash
@@ -170,6 +173,7 @@ impl Reconciler {
         if !(fresher && same && not_due && account.scope.as_ref() == Some(&handle.scope)) {
             return false;
         }
+        entry.first_uploaded_at = first_uploaded_at;
         self.adopt(key, entry, reason, handle, false, turn);
         self.wake(key, entry, turn.now.steady);
         true
@@ -225,6 +229,7 @@ impl Reconciler {
         entry.gates = None;
         entry.in_doubt = false;
         entry.uploaded_at = Some(outcome.sent.steady);
+        entry.first_uploaded_at = first_upload(entry, &handle, outcome.sent.steady);
         let from_kept_copy = outcome.source == Some(Source::KeptCopy) && !self.is_in_folder(key, wanted);
         self.adopt(key, entry, *reason, handle, from_kept_copy, turn);
     }

@@ -28,7 +28,7 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_problem() {
 
 #[test]
 fn providers_have_settings_addresses_and_limits() {
-    let tables = "retention = \"2h\"\nmargin = \"30m\"\nconcurrency = 64\nrate = \"300/m\"\nbase_url = \"http://localhost:8480/v1/\"\n";
+    let tables = "retention = \"2h\"\nmargin = \"30m\"\nconcurrency = 64\nrate = \"300/m\"\nverify = \"0s\"\nbase_url = \"http://localhost:8480/v1/\"\n";
     let manifest = manifest(&with_accounts(tables));
     let bandwidth = &manifest.providers["bandwidth"];
     assert_eq!(bandwidth.kind.name, "bandwidth");
@@ -42,7 +42,9 @@ fn providers_have_settings_addresses_and_limits() {
     );
     assert_eq!((bandwidth.retention, bandwidth.margin, bandwidth.concurrency), (None, None, 4));
     assert_eq!(bandwidth.rate, Rate { requests: 10, per: Duration::from_secs(1) });
+    assert_eq!(bandwidth.verify, Duration::from_secs(3600));
     let plivo = &manifest.providers["plivo"];
+    assert_eq!(plivo.verify, Duration::ZERO);
     assert_eq!(plivo.base_url.as_str(), "http://localhost:8480/v1");
     assert_eq!(plivo.token_url, None);
     assert_eq!(plivo.retention, Some(Duration::from_secs(7200)));

@@ -4,6 +4,7 @@ mod accounts;
 mod edges;
 mod hostile;
 mod ids;
+mod verification;
 mod world;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! A small world to run the engine in: a folder, providers that really forget, and a clock that jumps from one
 //! moment to the next. Nothing sleeps and nothing is random.
 
+mod looks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +31,8 @@ const fn capabilities(naming: Naming, hours: u64) -> Capabilities {
         renewal: Renewal::UploadAgain,
         handle: HandleKind::PublicUrl,
         retention: Duration::from_secs(hours * 3600),
-        can_list: false,
-        can_find: false,
+        can_list: true,
+        can_find: true,
         can_delete: false,
         stores_cache_control: true,
         max_bytes: 1000,
@@ -75,6 +77,7 @@ fn config(kind: &'static Kind) -> ProviderConfig {
         margin: None,
         concurrency: 4,
         rate: Rate { requests: 10, per: Duration::from_secs(1) },
+        verify: HOUR,
     }
 }
 
@@ -116,6 +119,7 @@ pub(super) enum Mood {
 #[derive(Debug)]
 struct Stored {
     hash: ContentHash,
+    size: u64,
     dies_at: Timestamp,
 }
 
@@ -165,6 +169,18 @@ pub(super) struct World {
     /// Whether looking up credentials is never answered.
     pub credentials_hang: bool,
     pub turns: usize,
+    /// How long media really live, where that is another time than documented.
+    pub lives: BTreeMap<ProviderName, Duration>,
+    /// Whether an upload under an existing ID leaves the media's end where it was.
+    pub overwriting_keeps_clock: bool,
+    /// Whether lists name nothing.
+    pub lists_are_empty: bool,
+    /// Uploads alone fail.
+    pub uploads_fail: bool,
+    /// Looks alone fail.
+    pub looks_fail: Option<Failure>,
+    /// When looks began, and how many questions they took.
+    pub looks: Vec<(Timestamp, ProviderName, usize)>,
     stored: BTreeMap<String, Stored>,
     replies: Vec<(Timestamp, Input)>,
     uploads: u64,
@@ -210,6 +226,12 @@ impl World {
             credentials_missing: false,
             credentials_hang: false,
             turns: 0,
+            lives: BTreeMap::new(),
+            overwriting_keeps_clock: false,
+            lists_are_empty: false,
+            uploads_fail: false,
+            looks_fail: None,
+            looks: Vec::new(),
             stored: BTreeMap::new(),
             replies: Vec::new(),
             uploads: 0,
@@ -334,6 +356,7 @@ impl World {
                 self.reply(Duration::ZERO, Input::Account { provider: name, result });
             }
             Effect::Upload(order) => self.upload(*order),
+            Effect::Verify(inspection) => self.inspect(*inspection),
             Effect::Record(changes) => {
                 let result = self.write_state();
                 if result.is_ok() {
@@ -427,12 +450,24 @@ impl World {
             let server_date = Some(self.now.steady);
             return Err(UploadError::Provider(Failure { server_date, ..failure.clone() }));
         }
+        if self.uploads_fail {
+            let failure = Failure::without_answer(FailureClass::ContentRefused, "refused for a test");
+            return Err(UploadError::Provider(failure));
+        }
         self.uploads += 1;
         let id =
             order.wanted.id.clone().unwrap_or_else(|| MediaId::new(&format!("n{}", self.uploads)).unwrap());
         let url = format!("https://{name}.example/{}/{id}", self.scope);
-        let life = if name.as_str() == "named" { 48 } else { 6 } * HOUR;
-        self.stored.insert(url.clone(), Stored { hash: order.wanted.hash, dies_at: self.now.steady + life });
+        let documented = if name.as_str() == "named" { 48 } else { 6 } * HOUR;
+        let life = self.lives.get(name).copied().unwrap_or(documented);
+        let mut dies_at = self.now.steady + life;
+        if let Some(before) = self.stored.get(&url).filter(|before| before.dies_at > self.now.steady)
+            && self.overwriting_keeps_clock
+        {
+            dies_at = before.dies_at;
+        }
+        let (hash, size) = (order.wanted.hash, bytes.len() as u64);
+        self.stored.insert(url.clone(), Stored { hash, size, dies_at });
         self.kept.insert(order.wanted.hash, bytes);
         if matches!(self.mood.get(name), Some(Mood::LosingReplies)) {
             let failure = Failure::without_answer(FailureClass::Ambiguous, "no reply, for a test");

@@ -1,0 +1,194 @@
+//! Looks at what an account holds of ours, beside the loop. What is asked, and what follows from the answers, is
+//! decided elsewhere; here the questions are put, at the account's rate, until the first failure.
+
+use std::collections::HashSet;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::failure::Failure;
+use crate::domain::verification::{Ask, Inspected, Inspection, Search, Sight};
+use crate::provider::{Cursor, Provider};
+
+/// Performs a look. `permit` waits until the account may be sent another request.
+pub(super) async fn inspect(
+    inspection: Inspection,
+    provider: &dyn Provider,
+    permit: impl Fn() -> BoxFuture<'static, ()> + Sync,
+) -> Inspected {
+    let mut search = Search::new(&inspection.expected, &provider.kind().capabilities);
+    let failure = ask(&mut search, provider, permit).await.err();
+    let sights = search.finish(failure.is_none());
+    Inspected { inspection, sights, failure }
+}
+
+/// A look that could not be made.
+pub(super) fn not_made(inspection: Inspection, failure: Failure) -> Inspected {
+    let sights = vec![Sight::Unknown; inspection.expected.len()];
+    Inspected { inspection, sights, failure: Some(failure) }
+}
+
+async fn ask(
+    search: &mut Search,
+    provider: &dyn Provider,
+    permit: impl Fn() -> BoxFuture<'static, ()> + Sync,
+) -> Result<(), Failure> {
+    let mut cursor: Option<Cursor> = None;
+    let mut turned = HashSet::new();
+    loop {
+        let ask = search.next_ask();
+        if ask != Ask::Nothing {
+            permit().await;
+        }
+        match ask {
+            Ask::Nothing => return Ok(()),
+            Ask::Page => {
+                let page = provider.list(cursor.take()).await?;
+                for found in &page.media {
+                    search.saw(&found.id, found.size);
+                }
+                match page.next {
+                    None => search.list_ended(true),
+                    // A list that comes back to where it was has no end, and says nothing about what it did not name.
+                    Some(next) if !turned.insert(next.0.clone()) => search.list_ended(false),
+                    Some(next) => cursor = Some(next),
+                }
+            }
+            Ask::Media(id) => match provider.find(&id).await? {
+                Some(found) => search.saw(&id, found.size),
+                None => search.missed(&id),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::domain::asset::{MediaId, Scope};
+    use crate::domain::failure::FailureClass;
+    use crate::domain::kind::Kind;
+    use crate::domain::testing::key;
+    use crate::domain::time::{Now, Timestamp};
+    use crate::domain::verification::Expected;
+    use crate::provider::{Found, Page, Receipt, Upload, bandwidth};
+
+    /// What a list does after its last media.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Tail {
+        Ends,
+        NeverEnds,
+        GoesInCircles,
+        Fails,
+    }
+
+    /// Lists a thousand media of others a page, and two of ours on the page of that number.
+    struct Crowded {
+        scope: Scope,
+        ours_on: usize,
+        tail: Tail,
+        held: Vec<&'static str>,
+        asked: Mutex<(usize, usize)>,
+    }
+
+    impl Crowded {
+        fn new(ours_on: usize, tail: Tail, held: &[&'static str]) -> Self {
+            Self {
+                scope: Scope::new("1").unwrap(),
+                ours_on,
+                tail,
+                held: held.to_vec(),
+                asked: Mutex::default(),
+            }
+        }
+    }
+
+    fn found(id: &str) -> Found {
+        Found { id: MediaId::new(id).unwrap(), size: Some(3), url: None }
+    }
+
+    impl Provider for Crowded {
+        fn kind(&self) -> &'static Kind {
+            &bandwidth::KIND
+        }
+
+        fn scope(&self) -> &Scope {
+            &self.scope
+        }
+
+        fn upload(&self, _upload: Upload) -> BoxFuture<'_, Result<Receipt, Failure>> {
+            unreachable!("a look uploads nothing")
+        }
+
+        fn list(&self, cursor: Option<Cursor>) -> BoxFuture<'_, Result<Page, Failure>> {
+            let number: usize = cursor.map_or(0, |cursor| cursor.0.parse().unwrap());
+            let page = {
+                self.asked.lock().unwrap().0 += 1;
+                let mut media: Vec<Found> = (0..1000).map(|n| found(&format!("other{number}-{n}"))).collect();
+                if number == self.ours_on {
+                    media.extend(["a", "b"].map(found));
+                }
+                let next = match self.tail {
+                    Tail::Ends if number >= 2 => None,
+                    Tail::GoesInCircles if number >= 2 => Some(1),
+                    _ => Some(number + 1),
+                };
+                Page { media, next: next.map(|number: usize| Cursor(number.to_string())) }
+            };
+            let fails = self.tail == Tail::Fails && number >= 1;
+            let failure = || Failure::without_answer(FailureClass::Unavailable, "down");
+            Box::pin(async move { if fails { Err(failure()) } else { Ok(page) } })
+        }
+
+        fn find(&self, id: &MediaId) -> BoxFuture<'_, Result<Option<Found>, Failure>> {
+            self.asked.lock().unwrap().1 += 1;
+            let there = self.held.iter().find(|held| **held == id.as_str()).map(|id| found(id));
+            Box::pin(async move { Ok(there) })
+        }
+    }
+
+    fn inspection() -> Inspection {
+        let media = |id: &str| Expected {
+            key: key(id, "b"),
+            id: MediaId::new(id).unwrap(),
+            size: 3,
+            uploaded_at: Timestamp::from_unix_ms(0),
+        };
+        Inspection {
+            provider: key("a", "b").provider,
+            scope: Scope::new("1").unwrap(),
+            ordered: Now::at(Timestamp::from_unix_ms(0)),
+            expected: ["a", "b"].map(media).to_vec(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_is_bounded_and_concludes_nothing_from_what_it_did_not_read() {
+        use Sight::{Gone, Present, Unknown};
+        for (what, ours_on, tail, held, asked, sights) in [
+            ("ours are on the second page", 1, Tail::NeverEnds, vec![], (2, 0), [Present, Present]),
+            ("a list without ours", 99, Tail::Ends, vec!["a"], (3, 2), [Present, Gone]),
+            ("a list without an end", 99, Tail::NeverEnds, vec!["a", "b"], (10, 2), [Present, Present]),
+            ("a list that goes in circles", 99, Tail::GoesInCircles, vec!["b"], (3, 2), [Gone, Present]),
+            ("a page that fails", 99, Tail::Fails, vec![], (2, 0), [Unknown, Unknown]),
+        ] {
+            let provider = Crowded::new(ours_on, tail, &held);
+            let permits = AtomicUsize::new(0);
+            let permit = || {
+                permits.fetch_add(1, Ordering::SeqCst);
+                Box::pin(std::future::ready(())) as BoxFuture<'static, ()>
+            };
+            let inspected = inspect(inspection(), &provider, permit).await;
+            assert_eq!(inspected.sights, sights, "{what}");
+            assert_eq!(*provider.asked.lock().unwrap(), asked, "{what}");
+            assert_eq!(
+                permits.load(Ordering::SeqCst),
+                asked.0 + asked.1,
+                "{what}: each request waits for its turn"
+            );
+            assert_eq!(inspected.failure.is_some(), tail == Tail::Fails, "{what}");
+        }
+    }
+}

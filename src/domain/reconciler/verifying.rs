@@ -1,0 +1,389 @@
+//! Whether providers still hold what they confirmed: when that is looked at, and what follows from it.
+//!
+//! What is gone is taken back from readers and uploaded again at once. What somebody else wrote is told and not
+//! fought. A failed look is no cause for alarm: uploads tell how a provider is.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::entry::Entry;
+use super::recording::Visible;
+use super::{Effect, Event, Mode, Reconciler, Turn};
+use crate::domain::asset::{EntryKey, MediaId, ProviderName};
+use crate::domain::experience::{Assumptions, Experience, Life};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::kind::{Naming, Replacing};
+use crate::domain::plan::Wanted;
+use crate::domain::renewal_id;
+use crate::domain::state::Handle;
+use crate::domain::time::{Now, Timestamp};
+use crate::domain::verification::{Expected, Inspected, Inspection, Sight};
+
+/// What is known about an account from looking at what it holds.
+#[derive(Debug, Default)]
+pub(super) struct Verifying {
+    /// When it is looked at next, on the steady clock.
+    due_at: Option<Timestamp>,
+    under_way: bool,
+    /// When the last look began that was not cut short.
+    last: Option<Timestamp>,
+    experience: Experience,
+    /// How long media live there, where they were seen to die sooner than they should.
+    pub learnt_retention: Option<Duration>,
+    /// Whether an upload under an existing ID does not prolong a life, so that each renewal needs a new one.
+    pub renews_under_new_ids: bool,
+    told_failing: bool,
+}
+
+impl Verifying {
+    /// Another interval counts from now on.
+    pub(super) fn forget_plan(&mut self) {
+        self.due_at = None;
+    }
+}
+
+impl Account {
+    /// The time between two looks; `None` where there are none.
+    fn verify_every(&self) -> Option<Duration> {
+        let can = self.config.kind.capabilities.can_list || self.config.kind.capabilities.can_find;
+        (can && !self.config.verify.is_zero() && self.scope.is_some()).then_some(self.config.verify)
+    }
+
+    /// When the next look is, where that is a matter of time.
+    fn next_look(&self, steady: Timestamp) -> Option<Timestamp> {
+        self.verify_every()?;
+        self.verifying.due_at.filter(|at| !self.verifying.under_way && *at > steady)
+    }
+
+    /// Whether a look is due now. Plans the first one: in the last quarter of an interval after the start, so that
+    /// restarts are no reason for more looks, and at another moment for each account and process.
+    fn is_look_due(&mut self, phase: f64, steady: Timestamp) -> bool {
+        let Some(every) = self.verify_every() else { return false };
+        let due_at = *self.verifying.due_at.get_or_insert_with(|| steady + (every / 4).mul_f64(3.0 + phase));
+        let free = self.paused_until.is_none_or(|until| until <= steady) && self.breaker.open_for().is_none();
+        due_at <= steady && free && !self.verifying.under_way
+    }
+}
+
+impl Reconciler {
+    /// Accounts that renew under new IDs say so in what they recorded.
+    pub(super) fn remember_new_ids(&mut self) {
+        for (key, entry) in &self.entries {
+            let handle = entry.record.as_ref().and_then(|record| record.current.as_ref());
+            if handle.is_some_and(|handle| renewal_id::original(&handle.id).is_some())
+                && let Some(account) = self.accounts.get_mut(&key.provider)
+            {
+                account.verifying.renews_under_new_ids = true;
+            }
+        }
+    }
+
+    pub(super) fn next_verification(&self, steady: Timestamp) -> Option<Timestamp> {
+        self.accounts.values().filter_map(|account| account.next_look(steady)).min()
+    }
+
+    /// Looks at what accounts hold, where that is due. A single pass has no time for it.
+    pub(super) fn verify(&mut self, turn: &mut Turn) {
+        if self.mode != Mode::Daemon || self.stopping {
+            return;
+        }
+        let steady = turn.now.steady;
+        let mut due = Vec::new();
+        for (name, account) in &mut self.accounts {
+            if account.is_look_due(phase(self.seed, name), steady) {
+                due.push(name.clone());
+            }
+        }
+        for name in due {
+            self.inspect(name, turn);
+        }
+    }
+
+    fn inspect(&mut self, provider: ProviderName, turn: &mut Turn) {
+        let expected = self.expected(&provider, turn.now);
+        let Some(account) = self.accounts.get_mut(&provider) else { return };
+        account.verifying.due_at = Some(turn.now.steady + account.config.verify);
+        let Some(scope) = account.scope.clone().filter(|_| !expected.is_empty()) else { return };
+        account.verifying.under_way = true;
+        let inspection = Inspection { provider, scope, ordered: turn.now, expected };
+        turn.effects.push(Effect::Verify(Box::new(inspection)));
+    }
+
+    /// What an account should hold. What was uploaded a moment ago may not show in a list yet.
+    fn expected(&self, provider: &ProviderName, now: Now) -> Vec<Expected> {
+        let Some(account) = self.accounts.get(provider) else { return Vec::new() };
+        let grace = GRACE_MAX.min(account.terms.urgent_window());
+        let of_account = |(key, entry): (&EntryKey, &Entry)| {
+            let handle = entry.record.as_ref().filter(|record| record.retired_at.is_none())?.live()?;
+            let settled = age(entry, handle, now) >= grace;
+            let ours = key.provider == *provider && account.scope.as_ref() == Some(&handle.scope);
+            (ours && settled).then(|| Expected {
+                key: key.clone(),
+                id: handle.id.clone(),
+                size: handle.size,
+                uploaded_at: handle.uploaded_at,
+            })
+        };
+        let mut expected: Vec<Expected> = self.entries.iter().filter_map(of_account).collect();
+        expected.sort_by_key(|media| media.uploaded_at);
+        expected
+    }
+
+    /// What a look came to. What was uploaded again since it began is not judged by it.
+    pub(super) fn take_inspected(&mut self, inspected: &Inspected, turn: &mut Turn) {
+        let Inspected { inspection, sights, failure } = inspected;
+        let Some(account) = self.accounts.get_mut(&inspection.provider) else { return };
+        account.verifying.under_way = false;
+        if account.scope.as_ref() != Some(&inspection.scope) {
+            return;
+        }
+        self.note_failed_look(&inspection.provider, failure.as_ref(), turn);
+        let (mut gone, mut present) = (Vec::new(), Vec::new());
+        for (media, sight) in inspection.expected.iter().zip(sights) {
+            let Some(life) = self.life_of(media, inspection.ordered, turn.now) else { continue };
+            match sight {
+                Sight::Unknown => {}
+                Sight::Present => {
+                    self.tell_foreign(media, None, turn);
+                    present.push(life);
+                }
+                Sight::Resized(found) => self.tell_foreign(media, Some(*found), turn),
+                Sight::Gone => {
+                    self.vanish(&media.key, life, turn);
+                    gone.push(life);
+                }
+            }
+        }
+        turn.events.push(Event::Verified {
+            provider: inspection.provider.clone(),
+            present: present.len(),
+            gone: gone.len(),
+        });
+        self.learn(inspection, failure.is_none(), &gone, &present, turn);
+    }
+
+    /// Only a wish to wait counts for the account: whoever may not list may upload all the same.
+    fn note_failed_look(&mut self, provider: &ProviderName, failure: Option<&Failure>, turn: &mut Turn) {
+        if let Some(failure) = failure.filter(|failure| failure.class == FailureClass::Throttled) {
+            self.account_failed(provider, failure, turn);
+        }
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        let told = std::mem::replace(&mut account.verifying.told_failing, failure.is_some());
+        if let Some(failure) = failure.filter(|_| !told) {
+            turn.events.push(Event::VerificationFailed {
+                provider: provider.clone(),
+                class: failure.class,
+                detail: failure.detail.clone(),
+            });
+        }
+    }
+
+    /// How old a media is that a look was for; `None` where something else is published by now, or is about to be.
+    fn life_of(&self, media: &Expected, ordered: Now, now: Now) -> Option<Life> {
+        let entry = self.entries.get(&media.key).filter(|entry| !entry.in_flight && !entry.is_retired())?;
+        let handle = entry.record.as_ref()?.live()?;
+        let same = handle.id == media.id && handle.uploaded_at == media.uploaded_at;
+        if !same || handle.steady_expires_at <= now.steady {
+            return None;
+        }
+        let age = age(entry, handle, ordered);
+        let named_by_us =
+            self.accounts.get(&media.key.provider)?.config.kind.capabilities.naming == Naming::Client;
+        let since_first = match entry.first_uploaded_at {
+            Some(first) => Some(ordered.steady.saturating_since(first)),
+            None => (!named_by_us).then_some(age),
+        };
+        Some(Life { age, since_first })
+    }
+
+    fn vanish(&mut self, key: &EntryKey, life: Life, turn: &mut Turn) {
+        let Some(mut entry) = self.detach(key) else { return };
+        entry.first_uploaded_at = None;
+        self.edit(key, &mut entry, Visible::AtOnce, turn.now, |record| {
+            if let Some(handle) = &mut record.current {
+                handle.url = None;
+            }
+        });
+        self.attach(key, entry);
+        self.dirty.insert(key.clone());
+        turn.events.push(Event::Vanished { key: key.clone(), age: life.age });
+    }
+
+    /// Something else than we sent is there. Told once, until it is ours again; the next renewal comes as planned.
+    fn tell_foreign(&mut self, media: &Expected, found: Option<u64>, turn: &mut Turn) {
+        let Some(entry) = self.entries.get_mut(&media.key) else { return };
+        // An upload of ours that was never confirmed may have arrived.
+        if found.is_some() && entry.attempts() > 0 {
+            return;
+        }
+        let told = std::mem::replace(&mut entry.told.foreign, found.is_some());
+        if let Some(found) = found.filter(|_| !told) {
+            turn.events.push(Event::ForeignContent { key: media.key.clone(), sent: media.size, found });
+        }
+    }
+
+    fn learn(
+        &mut self,
+        inspection: &Inspection,
+        whole: bool,
+        gone: &[Life],
+        present: &[Life],
+        turn: &mut Turn,
+    ) {
+        let provider = &inspection.provider;
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        let began = inspection.ordered.steady;
+        let every = account.config.verify;
+        let since_last = account.verifying.last.map_or(every, |last| began.saturating_since(last));
+        if whole {
+            account.verifying.last = Some(began);
+        }
+        let now = Assumptions { at: began, life: account.terms.life, since_last };
+        let lessons = account.verifying.experience.learn(gone, present, now);
+        if let Some(retention) = lessons.retention {
+            self.shorten_retention(provider, retention, turn);
+        }
+        if lessons.overwriting_keeps_clock {
+            self.renew_under_new_ids(provider, turn);
+        }
+    }
+
+    /// Media die sooner than they should: from now on, and until a restart, that is counted on.
+    fn shorten_retention(&mut self, provider: &ProviderName, retention: Duration, turn: &mut Turn) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        let assumed = account.retention();
+        if !account.learn_retention(retention) {
+            return;
+        }
+        let retention = account.retention();
+        self.learn_patience();
+        self.shorten_leases(turn.now);
+        self.all_dirty = true;
+        turn.events.push(Event::RetentionLearnt { provider: provider.clone(), assumed, retention });
+    }
+
+    /// Overwriting does not prolong a life: from now on each renewal has an ID of its own, where that is ours to choose.
+    fn renew_under_new_ids(&mut self, provider: &ProviderName, turn: &mut Turn) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        let capabilities = &account.config.kind.capabilities;
+        let overwrites =
+            capabilities.naming == Naming::Client && capabilities.replacing == Replacing::Overwrites;
+        if !overwrites || std::mem::replace(&mut account.verifying.renews_under_new_ids, true) {
+            return;
+        }
+        let recorded = self.entries.iter().filter(|(key, entry)| {
+            key.provider == *provider && entry.record.as_ref().is_some_and(|record| record.current.is_some())
+        });
+        let keys: Vec<EntryKey> = recorded.map(|(key, _)| key.clone()).collect();
+        let mut fixed = Vec::new();
+        for key in keys {
+            let Some(mut entry) = self.detach(&key) else { continue };
+            if self.may_vary_id(&entry) {
+                self.count_from_first_upload(&key, &mut entry, turn.now);
+            } else {
+                fixed.push(key.clone());
+            }
+            self.attach(&key, entry);
+        }
+        self.all_dirty = true;
+        turn.events.push(Event::OverwritingKeepsClock {
+            provider: provider.clone(),
+            fixed: fixed.len(),
+            example: fixed.into_iter().next(),
+        });
+    }
+
+    /// What was overwritten ends sooner than was thought. Where its first upload is not known it is due at once.
+    fn count_from_first_upload(&mut self, key: &EntryKey, entry: &mut Entry, now: Now) {
+        let Some(account) = self.accounts.get(&key.provider) else { return };
+        let Some(handle) = entry.record.as_ref().and_then(|record| record.live()) else { return };
+        let terms = account.terms;
+        let end = match entry.first_uploaded_at {
+            Some(first) => (first + terms.life).max(now.steady + terms.urgent_window()),
+            None => now.steady + terms.margin,
+        };
+        let excess = handle.steady_expires_at.saturating_since(end);
+        if excess.is_zero() {
+            return;
+        }
+        self.edit(key, entry, Visible::AtOnce, now, |record| {
+            if let Some(handle) = &mut record.current {
+                handle.steady_expires_at = end;
+                handle.expires_at = (handle.expires_at - excess).floor_to_second();
+            }
+        });
+    }
+
+    /// What is sent in place of this: the same under an ID that was never used, where an ID can be used only once.
+    pub(super) fn under_unused_id(
+        &self,
+        key: &EntryKey,
+        entry: &Entry,
+        wanted: Wanted,
+        wall: Timestamp,
+    ) -> Wanted {
+        let unused = wanted.id.as_ref().and_then(|id| self.unused_id(key, entry, id, wall));
+        Wanted { id: unused.or(wanted.id), ..wanted }
+    }
+
+    fn unused_id(&self, key: &EntryKey, entry: &Entry, id: &MediaId, wall: Timestamp) -> Option<MediaId> {
+        let account = self.accounts.get(&key.provider)?;
+        if !account.verifying.renews_under_new_ids || !self.may_vary_id(entry) {
+            return None;
+        }
+        let original = renewal_id::original(id).unwrap_or_else(|| id.clone());
+        let is_used =
+            |other: &MediaId| *other == original || renewal_id::original(other).as_ref() == Some(&original);
+        let record = entry.record.as_ref()?;
+        let mut known = record.current.iter().map(|handle| &handle.id);
+        if !known.any(is_used) && !record.previous.iter().any(|previous| is_used(&previous.id)) {
+            return None;
+        }
+        let url = record.current.as_ref().and_then(|handle| handle.url.as_ref()).map_or(0, |url| url.len());
+        let renewed = renewal_id::renewed(&original, wall)?;
+        let longer = renewed.as_str().len() - original.as_str().len();
+        (url + longer <= account.config.kind.capabilities.max_url_bytes).then_some(renewed)
+    }
+
+    /// Whether the manifest lets the ID change: an ID without a hash in it is a promise that the URL never does.
+    fn may_vary_id(&self, entry: &Entry) -> bool {
+        match entry.rule.and_then(|rule| self.manifest.rules.get(rule as usize)) {
+            Some(rule) => {
+                rule.id.as_ref().is_none_or(crate::domain::manifest::IdTemplate::depends_on_content)
+            }
+            None => {
+                let handle = entry.record.as_ref().and_then(|record| record.current.as_ref());
+                handle.is_some_and(|handle| renewal_id::original(&handle.id).is_some())
+            }
+        }
+    }
+}
+
+/// How long ago a handle was uploaded; by the clock that nobody can set, where that saw it.
+fn age(entry: &Entry, handle: &Handle, now: Now) -> Duration {
+    match entry.uploaded_at {
+        Some(sent) => now.steady.saturating_since(sent),
+        None => now.wall.saturating_since(handle.uploaded_at),
+    }
+}
+
+/// When the first upload under a handle's ID was, if it was sent at this moment; `None` where that is not known.
+pub(super) fn first_upload(entry: &Entry, handle: &Handle, sent: Timestamp) -> Option<Timestamp> {
+    let Some(record) = &entry.record else { return Some(sent) };
+    if record.live().is_some_and(|old| old.id == handle.id && old.scope == handle.scope) {
+        return entry.first_uploaded_at;
+    }
+    let before = record.previous.iter().any(|old| old.id == handle.id && old.scope == handle.scope);
+    (!before).then_some(sent)
+}
+
+/// Where in its interval an account is looked at, between 0 and 1.
+fn phase(seed: u64, provider: &ProviderName) -> f64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes()).update(provider.as_str().as_bytes());
+    let share = u32::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"));
+    f64::from(share) / f64::from(u32::MAX)
+}
+
+/// So long a list may take to show what was uploaded; less where media do not live long.
+const GRACE_MAX: Duration = Duration::from_secs(600);
