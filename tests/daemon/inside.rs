@@ -432,6 +432,45 @@ fn a_stop_whose_last_snapshot_fails_says_so() {
     assert!(warnings.iter().any(|text| text.contains("cannot save the state at the end")), "{warnings:?}");
 }
 
+#[test]
+fn media_that_were_deleted_behind_our_back_are_back_within_an_interval() {
+    let stage = Stage::with_life(Duration::from_secs(48 * 3600));
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "logo");
+    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
+    let inside = Inside::start(&stage, Twist { clock: clock.clone(), ..Twist::default() });
+    let nudge = |length: u64| {
+        clock.advance(Duration::from_secs(length));
+        inside.signals.send(Signal::Reload).unwrap();
+    };
+    let vanished = || inside.count(|event| matches!(event, Event::Vanished { .. }));
+    let verified = || inside.count(|event| matches!(event, Event::Verified { .. }));
+    let is_there = |provider| stage.content("logo.png", provider).as_deref() == Some("logo");
+    let providers = ["bandwidth", "plivo"];
+    stage.until("it is published", || {
+        nudge(1);
+        providers.into_iter().all(is_there)
+    });
+    assert_eq!(stage.lists(), 0);
+    for provider in providers {
+        stage.lose("logo.png", provider);
+    }
+    nudge(3600);
+    stage.until("the losses are seen", || vanished() == 2);
+    stage.until("it is back", || {
+        nudge(1);
+        providers.into_iter().all(is_there)
+    });
+    assert_eq!(stage.lists(), 2, "one page of each account");
+    // In the hour after it there is one look at each account, however often there is something else to do.
+    for minute in 1..=60 {
+        nudge(60);
+        stage.until("it took notice", || verified() >= 2 + if minute == 60 { 2 } else { 0 });
+    }
+    assert_eq!((stage.lists(), verified(), vanished()), (4, 4, 2));
+    inside.stop();
+}
+
 /// A clock that panics once when a request is about to go out.
 struct Mine {
     clock: SystemClock,

@@ -17,3 +17,4 @@ mod reader;
 mod stage;
 mod state_folder;
 mod surroundings;
+mod verification;

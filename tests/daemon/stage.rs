@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mediakeep::domain::time::Timestamp;
-use mediakeep::emulator::{Control, Emulator, Length, Options};
+use mediakeep::emulator::{Control, Emulator, Length, Options, ProviderKind};
 use mediakeep::local::clock::{Clock as _, SystemClock};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -72,6 +72,26 @@ impl Stage {
     pub(crate) fn uploads(&self) -> usize {
         let requests = self.control().requests();
         requests.iter().filter(|request| request.method == "PUT" || request.path.ends_with("/Media/")).count()
+    }
+
+    /// How many pages of lists the providers were asked for.
+    pub(crate) fn lists(&self) -> usize {
+        let is_list = |path: &str| {
+            let path = path.split('?').next().unwrap_or_default();
+            path.ends_with("/media") || path.ends_with("/Media/")
+        };
+        let requests = self.control().requests();
+        requests.iter().filter(|request| request.method == "GET" && is_list(&request.path)).count()
+    }
+
+    /// Takes the published media of an entry away behind everybody's back.
+    pub(crate) fn lose(&self, file: &str, provider: &str) {
+        let id = self.entry(file, provider)["id"].as_str().unwrap().to_owned();
+        let (kind, account) = match provider {
+            "bandwidth" => (ProviderKind::Bandwidth, ACCOUNT),
+            _ => (ProviderKind::Plivo, AUTH_ID),
+        };
+        assert!(self.control().lose(kind, account, &id), "{file} at {provider} is there");
     }
 
     // Folder and manifest
