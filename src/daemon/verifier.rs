@@ -160,7 +160,7 @@ mod tests {
             provider: key("a", "b").provider,
             scope: Scope::new("1").unwrap(),
             ordered: Now::at(Timestamp::from_unix_ms(0)),
-            expected: ["a", "b"].map(media).to_vec(),
+            expected: ["a", "b"].map(media).into(),
         }
     }
 

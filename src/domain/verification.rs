@@ -6,6 +6,7 @@
 //! they are read.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::asset::{EntryKey, MediaId, ProviderName, Scope};
 use super::failure::Failure;
@@ -22,7 +23,7 @@ pub struct Inspection {
     /// When it was ordered; what was uploaded since is not judged by it.
     pub ordered: Now,
     /// What should be there, what was uploaded longest ago first.
-    pub expected: Vec<Expected>,
+    pub expected: Arc<[Expected]>,
 }
 
 /// A published media that should be there.

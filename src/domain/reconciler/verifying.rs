@@ -105,7 +105,7 @@ impl Reconciler {
         account.verifying.due_at = Some(turn.now.steady + account.config.verify);
         let Some(scope) = account.scope.clone().filter(|_| !expected.is_empty()) else { return };
         account.verifying.under_way = true;
-        let inspection = Inspection { provider, scope, ordered: turn.now, expected };
+        let inspection = Inspection { provider, scope, ordered: turn.now, expected: expected.into() };
         turn.effects.push(Effect::Verify(Box::new(inspection)));
     }
 

@@ -270,16 +270,16 @@ fn where_overwriting_does_not_restart_the_clock_renewals_have_new_ids() {
         let (before, url) = (vanished(&world), world.url("0.png", "named").unwrap());
         assert!(before <= usize::from(files.max(2)) * 2, "{files}: {before}");
         world.dead_urls_seen = 0;
-        world.run(14 * DAY);
+        world.run(7 * DAY);
         assert_eq!((world.dead_urls_seen, vanished(&world)), (0, before), "{files}");
         assert_ne!(world.url("0.png", "named").unwrap(), url, "{files}");
         // A restart knows it by the IDs.
         world.restart(at("named"));
-        world.run(14 * DAY);
+        world.run(7 * DAY);
         assert_eq!((world.dead_urls_seen, vanished(&world)), (0, before), "{files}");
         // New IDs are no more uploads than before.
         let requests = world.requests_to("named");
-        assert!(requests <= usize::from(files) * 34 * 2, "{files}: {requests}");
+        assert!(requests <= usize::from(files) * 20 * 2, "{files}: {requests}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the providers of the small world hold, and how they tell.
 
+use std::collections::BTreeMap;
+
 use super::{Mood, NAMED, World};
 use crate::domain::asset::MediaId;
 use crate::domain::reconciler::Input;
@@ -20,49 +22,39 @@ impl World {
 
     pub(super) fn inspect(&mut self, inspection: Inspection) {
         let mut search = Search::new(&inspection.expected, &NAMED.capabilities);
-        let prefix = format!("https://{}.example/{}/", inspection.provider, self.scope);
-        let held = |id: &MediaId| {
-            let stored = self.stored.get(&format!("{prefix}{id}"));
-            stored.filter(|stored| stored.dies_at > self.now.steady).map(|stored| stored.size)
+        let failure = match self.mood.get(&inspection.provider) {
+            Some(Mood::Failing(why)) => Some(why.clone()),
+            _ => self.looks_fail.clone(),
         };
-        let listed: Vec<MediaId> = match self.lists_are_empty {
-            true => Vec::new(),
-            false => {
-                let ids = self.stored.keys().filter_map(|url| MediaId::new(url.strip_prefix(&prefix)?).ok());
-                ids.filter(|id| held(id).is_some()).collect()
-            }
-        };
-        let (mut pages, mut questions, mut failure) = (listed.chunks(7), 0, None);
-        while failure.is_none() {
-            let asked = search.next_ask();
-            questions += usize::from(asked != Ask::Nothing);
-            let failing = match self.mood.get(&inspection.provider) {
-                Some(Mood::Failing(why)) => Some(why.clone()),
-                _ => self.looks_fail.clone(),
-            };
-            if failing.is_some() {
-                failure = failing;
-                break;
-            }
-            match asked {
-                Ask::Nothing => break,
-                Ask::Page => match pages.next() {
-                    None => search.list_ended(true),
-                    Some(page) => {
-                        page.iter()
-                            .filter_map(|id| Some((id, held(id)?)))
-                            .for_each(|(id, size)| search.saw(id, Some(size)));
-                    }
-                },
-                Ask::Media(id) => match held(&id) {
-                    Some(size) => search.saw(&id, Some(size)),
-                    None => search.missed(&id),
-                },
-            }
-        }
+        let questions = if failure.is_none() { self.answer(&inspection, &mut search) } else { 1 };
         self.looks.push((self.now.steady, inspection.provider.clone(), questions));
         let sights = search.finish(failure.is_none());
         let inspected = Inspected { inspection, sights, failure };
         self.reply(self.latency, Input::Verified(Box::new(inspected)));
+    }
+
+    /// Answers all questions of a look, and counts them.
+    fn answer(&self, inspection: &Inspection, search: &mut Search) -> usize {
+        let prefix = format!("https://{}.example/{}/", inspection.provider, self.scope);
+        let living = self.stored.iter().filter(|(_, stored)| stored.dies_at > self.now.steady);
+        let held: BTreeMap<MediaId, u64> = living
+            .filter_map(|(url, stored)| Some((MediaId::new(url.strip_prefix(&prefix)?).ok()?, stored.size)))
+            .collect();
+        let listed: Vec<_> = held.iter().filter(|_| !self.lists_are_empty).collect();
+        let mut pages = listed.chunks(7);
+        for questions in 0.. {
+            match search.next_ask() {
+                Ask::Nothing => return questions,
+                Ask::Page => match pages.next() {
+                    None => search.list_ended(true),
+                    Some(page) => page.iter().for_each(|(id, size)| search.saw(id, Some(**size))),
+                },
+                Ask::Media(id) => match held.get(&id) {
+                    Some(size) => search.saw(&id, Some(*size)),
+                    None => search.missed(&id),
+                },
+            }
+        }
+        unreachable!("a look comes to an end")
     }
 }
