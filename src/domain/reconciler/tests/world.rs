@@ -185,7 +185,7 @@ pub(super) struct World {
     replies: Vec<(Timestamp, Input)>,
     uploads: u64,
     wake_at: Timestamp,
-    most_in_flight: usize,
+    pub most_in_flight: usize,
 }
 
 impl World {
