@@ -17,6 +17,7 @@ mod stage;
 mod damage;
 mod errors;
 mod kills;
+mod power;
 mod promises;
 mod scale;
 mod strace;
