@@ -14,6 +14,7 @@ mod reader;
 #[expect(dead_code, reason = "shared with the daemon's tests, which use more of it")]
 mod stage;
 
+mod blind;
 mod damage;
 mod errors;
 mod kills;

@@ -279,9 +279,12 @@ pub(crate) struct Mount(PathBuf);
 impl Mount {
     pub(crate) fn over(folder: &Path, bytes: u64) -> Option<Self> {
         let options = format!("size={bytes},mode=755");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder);
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        Self::with(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]), folder)
+    }
+
+    /// By this command, which lacks nothing but the folder.
+    pub(crate) fn with(mount: &mut Command, folder: &Path) -> Option<Self> {
+        let mounted = mount.arg(folder).output().is_ok_and(|output| output.status.success());
         mounted.then(|| Self(folder.to_owned()))
     }
 }
