@@ -106,7 +106,7 @@ fn go_blind(blindness: Blindness) {
     let root = if matches!(blindness, Blindness::Silent) { &lower } else { &media };
     match blindness {
         Blindness::Removed | Blindness::Renamed | Blindness::MountedOver | Blindness::Unmounted => {
-            fill(&stage, root)
+            fill(&stage, root);
         }
         _ => {}
     }

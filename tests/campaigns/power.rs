@@ -32,8 +32,7 @@ impl Disk {
         File::create(disk.image()).unwrap().set_len(bytes).unwrap();
         fs::create_dir(disk.root()).unwrap();
         let force = if kind == "xfs" { "-f" } else { "-F" };
-        let mut make = Command::new(format!("mkfs.{kind}"));
-        let made = runs(make.args(["-q", force]).arg(disk.image()));
+        let made = runs(Command::new(format!("mkfs.{kind}")).args(["-q", force]).arg(disk.image()));
         (made && runs(Command::new("xfs_io").arg("-V")) && disk.mount()).then_some(disk)
     }
 
