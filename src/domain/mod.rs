@@ -21,5 +21,7 @@ pub mod state;
 pub mod state_format;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod verification;

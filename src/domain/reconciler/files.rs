@@ -85,11 +85,11 @@ impl Files {
     }
 
     /// Presumes that recorded files are as they were, or have been missing as long as they had been, until a look
-    /// shows otherwise. Bytes are compared with their hash before they are sent, so a wrong guess sends nothing;
-    /// and most guesses are right, so that most entries need no second decision after the first look.
+    /// shows otherwise. Bytes are compared with their hash before they are sent, and until then new content comes
+    /// from the file alone, so a wrong guess sends nothing; and most guesses are right, so that most entries need no
+    /// second decision after the first look.
     ///
-    /// Where the records of one file disagree, as after a crash between two receipts, nothing is presumed: a guess
-    /// would send old content, from its kept copy, to where newer content is published.
+    /// Where the records of one file disagree, as after a crash between two receipts, nothing is presumed.
     pub(super) fn remember(&mut self, records: &BTreeMap<EntryKey, Arc<Record>>, now: Now) {
         let state = |(key, record): (&EntryKey, &Arc<Record>)| {
             let since = record.missing_since.map(|since| on_steady_clock(since, now).min(now.steady));

@@ -138,6 +138,8 @@ impl Reconciler {
         let in_folder = self.is_in_folder(key, wanted);
         match (reason.is_renewal() && self.manifest.sync.keep_copies, in_folder) {
             (true, _) | (false, false) => vec![Source::KeptCopy, Source::File],
+            // Before the first look it is only presumed to be there, and a kept copy would publish a wrong guess.
+            (false, true) if !self.files.walked => vec![Source::File],
             (false, true) => vec![Source::File, Source::KeptCopy],
         }
     }

@@ -291,3 +291,18 @@ fn a_provider_that_asks_for_a_second_again_and_again_is_asked_less_and_less() {
     assert_eq!(world.dead_urls_seen, 0);
     assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
 }
+
+#[test]
+fn a_file_that_went_while_nobody_looked_is_not_published_at_another_provider() {
+    let mut world = World::new(manifest(&[("*.png", &["numbered"])]));
+    world.write("other.png", b"so that the folder is not empty");
+    world.write("a.png", b"a");
+    world.run(MINUTE);
+    world.folder.remove(&path("a.png"));
+    world.restart(manifest(&[("*.png", &["named"])]));
+    let before = world.sent.len();
+    world.run(10 * MINUTE);
+    assert!(world.sent[before..].iter().all(|key| key.path == path("other.png")), "{:?}", world.sent);
+    assert!(world.record("a.png", "named").is_none());
+    assert!(world.url("other.png", "named").is_some());
+}

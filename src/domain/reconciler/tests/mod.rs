@@ -4,6 +4,7 @@ mod accounts;
 mod edges;
 mod hostile;
 mod ids;
+mod planning;
 mod politeness;
 mod verification;
 mod world;

@@ -13,6 +13,7 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::kind::{Capabilities, Expiry, HandleKind, Kind, Naming, Renewal, Replacing, TypeRules};
 use crate::domain::manifest::{Files, Manifest, ProviderConfig, Rate, Rule, SyncOptions};
 use crate::domain::observation::{Coverage, Observation, RootHealth, RootIdentity, ScanReport, ScanRequest};
+use crate::domain::plan::Plan;
 use crate::domain::reconciler::uploading::Confirmation;
 use crate::domain::reconciler::{Effect, Input, Mode, Order, Outcome, Reconciler, Source, UploadError};
 use crate::domain::state::{Record, State};
@@ -270,6 +271,36 @@ impl World {
         self.connect();
     }
 
+    /// As when another process starts here, in another mode.
+    pub(super) fn begin(&mut self, mode: Mode, manifest: Arc<Manifest>) {
+        self.replies.clear();
+        self.engine = Reconciler::new(mode, manifest, self.published.clone(), 9, self.now);
+        self.wake_at = self.now.steady;
+        self.connect();
+    }
+
+    /// What a plan made here and now says of every entry; `arrange` puts the files of the look into another order.
+    pub(super) fn plan(
+        &self,
+        manifest: Arc<Manifest>,
+        arrange: impl FnOnce(&mut Vec<(RelPath, Observation)>),
+    ) -> Plan {
+        let mut engine = Reconciler::new(Mode::Plan, manifest, self.published.clone(), 0, self.now);
+        let account = |name| Input::Account { provider: provider(name), result: Ok(self.scope.clone()) };
+        drop(engine.step(self.now, ["named", "numbered"].map(account).into()));
+        let mut report = self.scan(&ScanRequest::Everything);
+        arrange(&mut report.files);
+        drop(engine.step(self.now, vec![Input::Scanned(report)]));
+        engine.plan(self.now, true)
+    }
+
+    /// When each published URL is due.
+    pub(super) fn renewals(&self) -> BTreeMap<EntryKey, Timestamp> {
+        let keys = self.published.records.keys();
+        let due = |key: &EntryKey| Some((key.clone(), self.engine.schedule(key, self.now)?.renew_at));
+        keys.filter_map(due).collect()
+    }
+
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) {
         self.folder.insert(path(name), bytes.to_vec());
         self.touch(name);
@@ -422,8 +453,6 @@ impl World {
 
     fn upload(&mut self, order: Order) {
         *self.requests.entry(order.key.provider.clone()).or_default() += 1;
-        self.sent.push(order.key.clone());
-        self.sent_at.push(self.now.steady);
         let in_flight =
             1 + self.replies.iter().filter(|(_, input)| matches!(input, Input::Uploaded(_))).count();
         self.most_in_flight = self.most_in_flight.max(in_flight);
@@ -436,6 +465,10 @@ impl World {
             (ContentHash::of(bytes) == order.wanted.hash && !self.unreadable_bytes)
                 .then(|| (*source, bytes.clone()))
         });
+        if bytes.is_some() {
+            self.sent.push(order.key.clone());
+            self.sent_at.push(self.now.steady);
+        }
         let (source, result) = match bytes {
             None => (None, Err(UploadError::NoSource("nothing has these bytes".to_owned()))),
             Some((source, bytes)) => (Some(source), self.store(&order, bytes)),
