@@ -2,6 +2,7 @@
 //! what a bad day brings. All the while a reader of the state file fetches every URL that it finds.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod canary;
 mod crashes;
 mod credentials;
 mod endings;
