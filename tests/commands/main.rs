@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod changes;
+mod confinement;
+mod corpus;
 mod exits;
 mod exports;
 mod guard;

@@ -122,8 +122,11 @@ fn echo(user: &str, secret: &str) -> String {
     format!("no entry with {secret} nor Basic {pair}== nor {alone} nor {PASSWORD}")
 }
 
+/// What happens instead of an answer, by what the server repeats.
+type Fault = fn(&str) -> Value;
+
 /// What goes wrong: a name, and what happens instead of an answer to this account.
-fn faults() -> Vec<(&'static str, fn(&str) -> Value)> {
+fn faults() -> Vec<(&'static str, Fault)> {
     fn reply(status: u16, echo: &str, body: &str) -> Value {
         let location = format!("https://{USER}:{PASSWORD}@evil.invalid/?{TOKEN}");
         let headers = json!({"X-Echo": echo, "Location": location, "WWW-Authenticate": echo});
@@ -153,7 +156,7 @@ fn faults() -> Vec<(&'static str, fn(&str) -> Value)> {
 
 /// Each account's next request goes wrong so. The emulator knows nothing of the one token that is ever given, so that
 /// its uploads are confirmed here.
-fn play(stage: &Stage, fault: Option<fn(&str) -> Value>) {
+fn play(stage: &Stage, fault: Option<Fault>) {
     stage.control().clear_faults();
     if let Some(action) = fault {
         for (path, user, secret) in ACCOUNTS {
