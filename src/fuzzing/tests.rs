@@ -104,7 +104,10 @@ fn holds_over_mutated_seeds(target: &str) {
         eprintln!("{}", path.display());
         run(bytes);
     }
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(ProptestConfig::default().cases * 2)
+    };
     let edit_of = (any::<Index>(), any::<u8>(), any::<Index>(), meaningful());
     let edits = prop::collection::vec(edit_of, 1..6);
     proptest!(config, |(seed in any::<Index>(), edits in edits)| {
