@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             .map(|number| generate::script(args.seed.wrapping_add(number), args.entries, args.days))
             .collect(),
     };
-    let options = Options { control: args.control, trace: args.trace, crash: None };
+    let options = Options { control: args.control, trace: args.trace, ..Options::default() };
     let reports = play_all(&scripts, options);
     for (script, report) in &reports {
         tell(script, report, options);
@@ -132,7 +132,7 @@ fn sum_up(reports: &[(Script, Report)]) {
         days += u64::from(script.days);
         points += report.points;
         violations += report.violations.len();
-        sum.add(&report.totals);
+        add(&mut sum, &report.totals);
     }
     let Totals { uploads, requests, publications, crashes, lapses, edits, retirements, .. } = sum;
     anstream::println!(
@@ -145,4 +145,18 @@ fn sum_up(reports: &[(Script, Report)]) {
         sum.swept_ms / 1000,
         sum.overwritten_ms / 1000,
     );
+}
+
+fn add(sum: &mut Totals, other: &Totals) {
+    sum.uploads += other.uploads;
+    sum.requests += other.requests;
+    sum.publications += other.publications;
+    sum.crashes += other.crashes;
+    sum.lapses += other.lapses;
+    sum.edits += other.edits;
+    sum.retirements += other.retirements;
+    sum.dead_ms += other.dead_ms;
+    sum.wrong_bytes += other.wrong_bytes;
+    sum.swept_ms += other.swept_ms;
+    sum.overwritten_ms += other.overwritten_ms;
 }

@@ -11,7 +11,7 @@ pub(crate) enum Control {
     IgnoreSync,
     /// `state.json` is overwritten where it is.
     WriteInPlace,
-    /// Every fiftieth batch of changes is acknowledged and never written.
+    /// The batch with every fifth change is acknowledged and never written.
     DropRecords,
     /// Changes count as recorded as soon as they are to be.
     AcknowledgeEarly,

@@ -55,6 +55,8 @@ pub(crate) struct Disk {
     next_file: u32,
     /// How many points the process has come past.
     pub(crate) points: u64,
+    /// Those of them that are more than the tick of an idle engine, if anybody wants to know.
+    pub(crate) busy_points: Option<Vec<u64>>,
     /// At which of them it dies.
     pub(crate) crash_at: Option<u64>,
     pub(crate) full: bool,
@@ -73,6 +75,7 @@ impl Disk {
             unsynced: Vec::new(),
             next_file: 0,
             points: 0,
+            busy_points: None,
             crash_at: None,
             full: false,
             next_sync_fails: false,
@@ -80,8 +83,16 @@ impl Disk {
         }
     }
 
-    /// The process comes past a point at which it may die.
+    /// The process comes past a point at which it may die, and that is worth a crash of its own.
     pub(crate) fn point(&mut self) -> Done {
+        if let Some(points) = &mut self.busy_points {
+            points.push(self.points + 1);
+        }
+        self.tick()
+    }
+
+    /// The same where nothing has happened.
+    pub(crate) fn tick(&mut self) -> Done {
         self.points += 1;
         if self.crash_at.is_some_and(|at| at <= self.points) {
             self.crash_at = None;

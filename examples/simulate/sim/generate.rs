@@ -174,7 +174,7 @@ impl Maker {
                 FolderTrouble::Hangs,
                 FolderTrouble::IsAnother,
             ][self.rng.usize(0..5)];
-            let minutes = self.rng.u32(1..4000);
+            let minutes = self.minutes(4000);
             self.surprise(minutes, What::Folder { trouble, minutes });
         }
         for _ in 0..self.count(30) {

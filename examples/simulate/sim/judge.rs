@@ -73,22 +73,6 @@ pub(crate) struct Totals {
     pub(crate) overwritten_ms: i64,
 }
 
-impl Totals {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.uploads += other.uploads;
-        self.requests += other.requests;
-        self.publications += other.publications;
-        self.crashes += other.crashes;
-        self.lapses += other.lapses;
-        self.edits += other.edits;
-        self.retirements += other.retirements;
-        self.dead_ms += other.dead_ms;
-        self.wrong_bytes += other.wrong_bytes;
-        self.swept_ms += other.swept_ms;
-        self.overwritten_ms += other.overwritten_ms;
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Current,
@@ -118,6 +102,11 @@ impl Judge {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(Violation { at_ms, rule, detail: detail.into() });
         }
+    }
+
+    /// Whether there is no point in going on: the world would not come to its end.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.violations.iter().any(|violation| violation.rule == Rule::ComesToRest)
     }
 
     /// Readers see another state from now on. `trusted` says whether the wall clock has been right for long.

@@ -153,6 +153,7 @@ impl World<'_> {
         for event in &step.events {
             self.hear_event(event);
         }
+        let is_idle = step.effects.is_empty();
         for effect in step.effects {
             if self.perform(effect).is_err() {
                 return self.die();
@@ -164,7 +165,7 @@ impl World<'_> {
         if is_tired {
             self.fall_asleep(OVERSLEEP_MS);
         }
-        self.come_past_a_point();
+        self.come_past_a_point(is_idle);
         self.finish_if_stopped();
     }
 
@@ -337,8 +338,12 @@ impl World<'_> {
         self.kept.retain(|hash, _| needed.contains(hash));
     }
 
-    pub(super) fn come_past_a_point(&mut self) {
-        if self.process.is_some() && self.disk.point().is_err() {
+    pub(super) fn come_past_a_point(&mut self, is_idle: bool) {
+        if self.process.is_none() {
+            return;
+        }
+        let passed = if is_idle { self.disk.tick() } else { self.disk.point() };
+        if passed.is_err() {
             self.die();
         }
     }

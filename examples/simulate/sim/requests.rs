@@ -84,7 +84,9 @@ impl World<'_> {
 
     /// A request goes out: what is sent are the bytes that were meant, or nothing.
     pub(super) fn send(&mut self, order: Order) {
-        let found = order.sources.iter().find_map(|source| self.bytes_of(&order, *source));
+        let careless = self.options.control == Control::SendAnyBytes;
+        let sources: &[Source] = if careless { &[Source::File] } else { &order.sources };
+        let found = sources.iter().find_map(|source| self.bytes_of(&order, *source));
         let Some((source, bytes)) = found else {
             let limit_ms = i64::try_from(order.time_limit.as_millis()).unwrap_or(i64::MAX / 2);
             let after_ms = if self.folder.hangs() { limit_ms } else { 3 };

@@ -32,8 +32,9 @@ pub(crate) struct Report {
     pub(crate) violations: Vec<Violation>,
     /// A digest of everything that happened.
     pub(crate) trace: u64,
-    /// How many points there were at which the process could have died.
+    /// How many points there were at which the process could have died, and those that matter if that was asked for.
     pub(crate) points: u64,
+    pub(crate) busy_points: Vec<u64>,
     /// Everything that happened, if that was asked for.
     pub(crate) lines: Vec<String>,
 }
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) control: Control,
     /// Whether to keep a line for everything that happens.
     pub(crate) trace: bool,
+    /// Whether to list the points at which a crash is worth a try.
+    pub(crate) points: bool,
     /// The point at which the process dies, besides what the script says.
     pub(crate) crash: Option<(u64, Crash)>,
 }
@@ -129,6 +132,7 @@ impl<'s> World<'s> {
     fn new(script: &'s Script, options: Options) -> Self {
         let mut disk = Disk::new(options.control);
         disk.crash_at = options.crash.map(|(at, _)| at);
+        disk.busy_points = options.points.then(Vec::new);
         let provider = |(name, retention_ms)| Provider::new(name, retention_ms, CONCURRENCY);
         let mut world = Self {
             script,
@@ -175,7 +179,7 @@ impl<'s> World<'s> {
             let wake_ms = wake_ms.max(self.asleep_until_ms).max(self.now_ms);
             let next = self.posts.first_key_value().map_or(i64::MAX, |((at_ms, _), _)| *at_ms);
             let at_ms = next.min(wake_ms);
-            if at_ms > end_ms {
+            if at_ms > end_ms || self.judge.has_given_up() {
                 break;
             }
             self.now_ms = self.now_ms.max(at_ms);
@@ -436,7 +440,7 @@ impl<'s> World<'s> {
         self.judge.totals.uploads += 1;
         self.tell_url_changed(&url);
         self.post_at(dies_at_ms, Post::Dies { provider, url });
-        self.come_past_a_point();
+        self.come_past_a_point(false);
     }
 
     fn tell_url_changed(&mut self, url: &str) {
@@ -454,14 +458,14 @@ impl<'s> World<'s> {
             violations: self.judge.violations,
             trace: self.trace.hasher.finish(),
             points: self.disk.points,
+            busy_points: self.disk.busy_points.unwrap_or_default(),
             lines: self.trace.lines.unwrap_or_default(),
         }
     }
 
     /// When all has been quiet for a day, everything is as it should be.
     fn check_end(&mut self) {
-        let is_short = self.script.days < 2;
-        let Some(process) = self.process.as_ref().filter(|_| !is_short) else { return };
+        let Some(process) = &self.process else { return };
         let manifest = self.manifest();
         let mut wrong = Vec::new();
         for number in 0..self.folder.len() {
