@@ -105,7 +105,7 @@ fn eventful_story() -> Script {
     let crash = |number: u64| {
         let crash =
             if number.is_multiple_of(2) { Crash::Kill } else { Crash::PowerCut { choice: number % 7 } };
-        let points = u32::try_from(number * 7 % 40).unwrap();
+        let points = u32::try_from(number * 7 % 40).expect("it is below 40");
         Scene { at_s: 3600 + number * 3000, what: What::Crash { crash, points, down_s: 1 } }
     };
     let edit = |number: u64| scene(5 + number * 7, What::Edit { file: 2, edit: Edit::Unnoticed });
@@ -251,18 +251,19 @@ fn the_simulated_store_leaves_the_files_that_the_real_one_leaves() {
 fn change(state: &mut State, rng: &mut Rng) -> Change {
     state.serial += 1;
     let number = rng.u32(0..6);
-    let path = RelPath::new(&format!("p{number}.png")).unwrap();
-    let key = EntryKey { path, provider: ProviderName::new("bandwidth").unwrap() };
-    let uploaded_at =
-        Timestamp::from_unix_ms(1_800_000_000_000 + i64::try_from(state.serial).unwrap() * 1000);
+    let path = RelPath::new(&format!("p{number}.png")).expect("a good value");
+    let key = EntryKey { path, provider: ProviderName::new("bandwidth").expect("a good value") };
+    let uploaded_at = Timestamp::from_unix_ms(
+        1_800_000_000_000 + i64::try_from(state.serial).expect("a good value") * 1000,
+    );
     let expires_at = uploaded_at + std::time::Duration::from_secs(2 * DAY_S);
     let handle = Handle {
-        id: MediaId::new(&format!("p{number}-{}.png", state.serial)).unwrap(),
+        id: MediaId::new(&format!("p{number}-{}.png", state.serial)).expect("a good value"),
         url: Some(format!("https://media.example/{}", state.serial).into()),
-        scope: Scope::new("5500012").unwrap(),
+        scope: Scope::new("5500012").expect("a good value"),
         hash: ContentHash::of(&state.serial.to_le_bytes()),
         size: 8,
-        content_type: MediaType::new("image/png").unwrap(),
+        content_type: MediaType::new("image/png").expect("a good value"),
         cache_control: None,
         uploaded_at,
         expires_at,

@@ -1,11 +1,10 @@
 //! How many requests there may be: what is due by the lives of the media and by edits, a fifth more, and for failures
 //! a number that follows from how long they last, never from how many entries there are.
 
-use super::judge::Judge;
-use super::manifests::{CONCURRENCY, PROVIDERS};
-use super::provider::Provider;
-use super::script::{DAY_S, Edit, Script, Trouble, What};
 use std::collections::BTreeMap;
+
+use super::manifests::{CONCURRENCY, PROVIDERS};
+use super::script::{DAY_S, Edit, Script, Trouble, What};
 
 #[derive(Debug)]
 pub(crate) struct Bound {
@@ -55,9 +54,7 @@ impl Bound {
         }
     }
 
-    pub(crate) fn reconnects(&mut self) {}
-
-    pub(crate) fn begin(&mut self, scene: usize, what: &What, _: &Judge, _: &[Provider]) {
+    pub(crate) fn begin(&mut self, scene: usize, what: &What) {
         match what {
             What::Edit { edit, .. } => {
                 self.allowed += 4;
@@ -91,7 +88,7 @@ impl Bound {
     }
 
     /// A provider that was in trouble is not any more: says so if it was asked too often meanwhile.
-    pub(crate) fn end(&mut self, scene: usize, what: &What, _: &Judge, _: &[Provider]) -> Option<String> {
+    pub(crate) fn end(&mut self, scene: usize, what: &What) -> Option<String> {
         let What::Provider { provider, trouble, minutes } = what else {
             if matches!(what, What::Manifest { .. }) {
                 self.beginnings += 1;
@@ -116,7 +113,7 @@ impl Bound {
         self.entries[provider] * length_s * 100 / (life_s * 45)
     }
 
-    pub(crate) fn at_the_end(&self, _: &Judge) -> Option<String> {
+    pub(crate) fn at_the_end(&self) -> Option<String> {
         let made: u64 = self.requests.iter().sum();
         let due: u64 = (0..2).map(|provider| self.due(provider, self.days * DAY_S)).sum();
         let allowed = (due + self.all_entries()) * 12 / 10 + self.allowed;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use mediakeep::domain::state::State;
-use mediakeep::domain::state_format::encode;
+use mediakeep::domain::state_format::{Shared, decode, encode};
 
 use super::control::Control;
 use super::script::Crash;
@@ -118,7 +118,7 @@ impl Disk {
         match &self.file(name)?.content {
             Content::Snapshot(state) => Some(state.clone()),
             Content::Bytes(bytes) => {
-                let decoded = mediakeep::domain::state_format::decode(bytes, &mut Default::default());
+                let decoded = decode(bytes, &mut Shared::default());
                 decoded.ok().map(|decoded| Arc::new(decoded.state))
             }
         }

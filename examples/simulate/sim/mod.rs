@@ -14,6 +14,7 @@ pub(crate) mod manifests;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod requests;
+pub(crate) mod scenes;
 pub(crate) mod script;
 pub(crate) mod shrink;
 pub(crate) mod store;

@@ -216,10 +216,7 @@ impl World<'_> {
     fn perform(&mut self, effect: Effect) -> Result<(), Stop> {
         match effect {
             Effect::Scan(request) => self.look(request),
-            Effect::Reconnect(provider) => {
-                self.bound.reconnects();
-                self.give(1, requests::account(provider.as_str()));
-            }
+            Effect::Reconnect(provider) => self.give(1, requests::account(provider.as_str())),
             Effect::Upload(order) => {
                 if self.options.control == Control::UploadTwice {
                     self.order(order.clone());

@@ -90,11 +90,10 @@ impl Provider {
                 Trouble::LosesAnswers { percent } if rng.u8(0..100) < percent => {
                     fate = Some(lost(latency_ms, rng));
                 }
-                Trouble::LosesAnswers { .. } => {}
                 Trouble::IsFlaky { percent } if rng.u8(0..100) < percent => {
                     fate = Some(any_failure(latency_ms, limit_ms, rng));
                 }
-                Trouble::IsFlaky { .. } => {}
+                Trouble::LosesAnswers { .. } | Trouble::IsFlaky { .. } => {}
                 total => fate = Some(failure(total, latency_ms, limit_ms, rng)),
             }
         }
