@@ -89,11 +89,15 @@ pub(crate) struct Judge {
     by_url: HashMap<Box<str>, Vec<(EntryKey, Place)>>,
     /// Since when an entry's URL has not stood as it should.
     amiss: BTreeMap<EntryKey, (Standing, i64)>,
+    /// When an entry was seen retired last: what somebody had removed was not renewed meanwhile.
+    retired: BTreeMap<EntryKey, i64>,
     in_flight: BTreeSet<EntryKey>,
     /// Until when an account is to be left alone.
     paused: BTreeMap<u8, i64>,
 }
 
+/// After this time nothing is left that was uploaded before.
+const LONGEST_LIFE_MS: i64 = 48 * 3_600_000;
 /// More of them say nothing new.
 const VIOLATIONS_MAX: usize = 8;
 
@@ -136,11 +140,14 @@ impl Judge {
                 }
             }
         }
+        if old.iter().chain(&new).any(|record| record.retired_at.is_some()) {
+            self.retired.insert(key.clone(), now_ms);
+        }
         let lapsed = |record: &Arc<Record>| record.current.is_some() && record.live().is_none();
         let was_live = old.as_ref().is_some_and(|record| record.live().is_some());
         if was_live && new.as_ref().is_some_and(lapsed) {
             self.totals.lapses += 1;
-            if trusted {
+            if trusted && !self.was_retired(key, now_ms) {
                 self.object(now_ms, Rule::NoLapse, format!("{} was told to have lapsed", name(key)));
             }
         }
@@ -178,6 +185,7 @@ impl Judge {
             self.amiss.insert(key.clone(), (standing, now_ms));
         }
         match standing {
+            Standing::Dead if self.was_retired(key, now_ms) => {}
             Standing::Dead => self.object(now_ms, Rule::UrlAlive, format!("{} is dead", name(key))),
             Standing::WrongBytes => {
                 self.totals.wrong_bytes += 1;
@@ -187,11 +195,17 @@ impl Judge {
         }
     }
 
+    /// Whether an entry was retired not long ago: back within an outage, it has not the margin that others have.
+    fn was_retired(&self, key: &EntryKey, now_ms: i64) -> bool {
+        self.retired.get(key).is_some_and(|at_ms| now_ms - at_ms < LONGEST_LIFE_MS)
+    }
+
     fn settle(&mut self, key: &EntryKey, now_ms: i64) {
         let Some((standing, since_ms)) = self.amiss.remove(key) else { return };
         let length_ms = now_ms - since_ms;
+        let promised = !self.was_retired(key, since_ms);
         match standing {
-            Standing::Dead => self.totals.dead_ms += length_ms,
+            Standing::Dead => self.totals.dead_ms += if promised { length_ms } else { 0 },
             Standing::Swept => self.totals.swept_ms += length_ms,
             Standing::Overwritten => self.totals.overwritten_ms += length_ms,
             Standing::Fine | Standing::WrongBytes => {}
