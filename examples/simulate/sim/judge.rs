@@ -103,7 +103,8 @@ const VIOLATIONS_MAX: usize = 8;
 
 impl Judge {
     pub(crate) fn object(&mut self, at_ms: i64, rule: Rule, detail: impl Into<String>) {
-        if self.violations.len() < VIOLATIONS_MAX {
+        let is_news = !self.violations.iter().any(|violation| violation.rule == rule);
+        if is_news || self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(Violation { at_ms, rule, detail: detail.into() });
         }
     }
