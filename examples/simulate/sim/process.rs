@@ -9,7 +9,7 @@ use mediakeep::domain::asset::{ContentHash, EntryKey};
 use mediakeep::domain::event::Event;
 use mediakeep::domain::failure::{Failure, FailureClass};
 use mediakeep::domain::observation::{Coverage, ScanRequest};
-use mediakeep::domain::reconciler::{Effect, Input, Mode, Outcome, Reconciler, UploadError};
+use mediakeep::domain::reconciler::{Effect, Input, LastWords, Mode, Outcome, Reconciler, UploadError};
 use mediakeep::domain::state::{Change, State};
 use mediakeep::domain::time::Timestamp;
 use mediakeep::local::state_store::Note;
@@ -223,6 +223,7 @@ impl World<'_> {
                 }
                 self.order(order);
             }
+            Effect::Verify(inspection) => self.inspect(*inspection),
             Effect::Record(changes) => return self.record(changes),
             Effect::Publish(state) => return self.publish(*state),
             Effect::ConsumeApproval => {}
@@ -389,7 +390,10 @@ impl World<'_> {
     pub(super) fn finish(&mut self) {
         let Some(process) = &mut self.process else { return };
         let down_s = process.down_s.unwrap_or(1);
-        let (state, _) = process.engine.last_words();
+        let LastWords { changes, state, .. } = process.engine.last_words();
+        if !changes.is_empty() && self.record(changes).is_err() {
+            return self.die();
+        }
         if let Some(state) = state
             && self.publish(state).is_err()
         {

@@ -124,6 +124,17 @@ impl Provider {
         self.media.get(url).copied()
     }
 
+    /// Why a question is not answered at present, if so.
+    pub(crate) fn silence(&self) -> Option<Failure> {
+        let mut deaf = self.troubles.values().filter(|trouble| {
+            !matches!(
+                trouble,
+                Trouble::IsSlow { .. } | Trouble::LosesAnswers { .. } | Trouble::IsFlaky { .. }
+            )
+        });
+        deaf.next().map(|_| Failure::without_answer(FailureClass::Unavailable, "down"))
+    }
+
     /// Whether the provider lost what was there before its time.
     pub(crate) fn has_swept(&self, url: &str) -> bool {
         self.swept.contains_key(url)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mediakeep::domain::asset::{ContentHash, EntryKey, ProviderName, Scope};
 use mediakeep::domain::failure::Failure;
 use mediakeep::domain::reconciler::{Confirmation, Input, Order, Outcome, Source, UploadError};
+use mediakeep::domain::verification::{Expected, Inspected, Inspection, Sight};
 
 use super::control::Control;
 use super::folder::Bytes;
@@ -39,7 +40,11 @@ fn scope() -> Scope {
 }
 
 pub(super) fn number_of(key: &EntryKey) -> u8 {
-    u8::from(key.provider.as_str() == PROVIDERS[1].0)
+    number_of_provider(&key.provider)
+}
+
+fn number_of_provider(provider: &ProviderName) -> u8 {
+    u8::from(provider.as_str() == PROVIDERS[1].0)
 }
 
 /// A quarter of the smallest margin that a manifest gives: the longest that a wish to wait is honoured.
@@ -106,9 +111,25 @@ impl World<'_> {
         }
         let result = match fate.failure {
             Some(failure) => Err(UploadError::Provider(failure)),
-            None => Ok(Confirmation { id, url: url.into(), scope: scope(), expires_at: None }),
+            None => {
+                Ok(Confirmation { id, url: url.into(), scope: scope(), expires_at: None, server_date: None })
+            }
         };
         self.answer(fate.told_after_ms, order, Some(source), result);
+    }
+
+    /// A provider is asked what it still holds.
+    pub(super) fn inspect(&mut self, inspection: Inspection) {
+        let provider = &self.providers[usize::from(number_of_provider(&inspection.provider))];
+        let failure = provider.silence();
+        let see = |expected: &Expected| match &failure {
+            Some(_) => Sight::Unknown,
+            None if provider.find(&provider.url(&expected.id)).is_some() => Sight::Present,
+            None => Sight::Gone,
+        };
+        let sights = inspection.expected.iter().map(see).collect();
+        let takes_ms = self.rng.i64(100..5_000);
+        self.give(takes_ms, Input::Verified(Box::new(Inspected { inspection, sights, failure })));
     }
 
     fn bytes_of(&self, order: &Order, source: Source) -> Option<(Source, Bytes)> {
