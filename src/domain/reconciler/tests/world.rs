@@ -365,6 +365,8 @@ impl World {
             step.wake_at >= self.now.steady || !step.effects.is_empty(),
             "a turn that wants to be at once again"
         );
+        // A suspended machine freezes timers, so none of them is long.
+        assert!(step.wake_at <= self.now.steady + MINUTE / 2, "it would sleep for longer than a tick");
         self.wake_at = step.wake_at.max(self.now.steady + Duration::from_millis(1));
         self.events.extend(step.events);
         for effect in step.effects {
