@@ -1,6 +1,7 @@
 //! What providers answer. Nothing is sent: an answer is read as it is after the HTTP library took it apart.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -27,6 +28,11 @@ use crate::provider::{Cursor, Found, Page, Provider, Receipt, Upload, list_all, 
 const SECRET: &str = "c4n4ry-s3cret";
 const USER: &str = "5500012";
 const LOOPBACK: &str = "http://127.0.0.1:8480";
+
+static BANDWIDTH: LazyLock<Bandwidth> = LazyLock::new(|| connect_bandwidth(false));
+static PLIVO: LazyLock<Plivo> = LazyLock::new(|| connect_plivo(plivo::KIND.base_url));
+static PLIVO_ON_LOOPBACK: LazyLock<Plivo> = LazyLock::new(|| connect_plivo(LOOPBACK));
+
 /// The longest detail of a failure, in characters, and the longest wait that is passed on.
 const DETAIL_CHARS: usize = 200;
 const PAUSE_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -40,7 +46,8 @@ const NEXT_PAGE: &str = "===";
 /// Where a promise is broken.
 pub fn provider_replies(data: &[u8]) {
     let answer = answer(data);
-    let (bandwidth, oauth2) = (bandwidth(false), bandwidth(true));
+    // A token that it gives out is a secret from then on, so that this one is made anew each time.
+    let (bandwidth, oauth2) = (&*BANDWIDTH, connect_bandwidth(true));
     let id = MediaId::new("brand/logo.png").expect("is an ID");
     let path = bandwidth.path_of(&id).expect("is a usable ID");
     let receipt = bandwidth.read_receipt(id.clone(), &path, &answer);
@@ -51,8 +58,7 @@ pub fn provider_replies(data: &[u8]) {
     checked(&answer, bandwidth.read_found(&id, &path, &answer), |_| {});
     checked(&answer, bandwidth.read_deleted(&answer), |()| {});
     checked(&answer, oauth2.try_token(&answer).expect("has tokens"), |()| assert_eq!(answer.status, 200));
-    for base in [plivo::KIND.base_url, LOOPBACK] {
-        let plivo = plivo(base);
+    for (base, plivo) in [(plivo::KIND.base_url, &*PLIVO), (LOOPBACK, &*PLIVO_ON_LOOPBACK)] {
         checked(&answer, plivo.read_receipt(5, &answer), |receipt| assert_plivos(&receipt, base, &answer));
         let id = MediaId::new("801c2056-33ab-499c-80ef-58b574a462a2").expect("is an ID");
         checked(&answer, plivo.read_found(&id, &answer), |found| {
@@ -95,8 +101,8 @@ pub fn list_pages(data: &[u8]) {
     }
     pages.push(answer(rest));
     let accounts = [
-        (Account::Bandwidth(Box::new(bandwidth(false))), format!("{}/users/", bandwidth::KIND.base_url)),
-        (Account::Plivo(Box::new(plivo(LOOPBACK))), format!("{LOOPBACK}/")),
+        (Account::Bandwidth(&BANDWIDTH), format!("{}/users/", bandwidth::KIND.base_url)),
+        (Account::Plivo(&PLIVO_ON_LOOPBACK), format!("{LOOPBACK}/")),
     ];
     for (account, prefix) in accounts {
         let scope = Scope::new(USER).expect("is an account");
@@ -120,8 +126,8 @@ fn assert_listed(found: &Found, prefix: &str) {
 }
 
 enum Account {
-    Bandwidth(Box<Bandwidth>),
-    Plivo(Box<Plivo>),
+    Bandwidth(&'static Bandwidth),
+    Plivo(&'static Plivo),
 }
 
 /// An account that answers every request for a page from memory.
@@ -240,7 +246,7 @@ fn answer(data: &[u8]) -> Answer {
     Answer { status, headers, body: Bytes::copy_from_slice(body), announced_length, end }
 }
 
-fn bandwidth(oauth2: bool) -> Bandwidth {
+fn connect_bandwidth(oauth2: bool) -> Bandwidth {
     let (user, secret) = if oauth2 { ("client_id", "client_secret") } else { ("username", "password") };
     let settings = [("account_id", USER), (user, USER), (secret, "")];
     let config = config(&bandwidth::KIND, bandwidth::KIND.base_url, &settings);
@@ -248,7 +254,7 @@ fn bandwidth(oauth2: bool) -> Bandwidth {
     Bandwidth::connect(&resolved, &config, &HttpClient::new()).expect("is usable")
 }
 
-fn plivo(base_url: &str) -> Plivo {
+fn connect_plivo(base_url: &str) -> Plivo {
     let config = config(&plivo::KIND, base_url, &[("auth_id", USER), ("auth_token", "")]);
     let resolved = resolve_all(&name(), &config, &environment()).expect("is complete");
     Plivo::connect(&resolved, &config, &HttpClient::new()).expect("is usable")
