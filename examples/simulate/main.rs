@@ -9,10 +9,11 @@
 
 mod sim;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use clap::Parser;
 
@@ -65,9 +66,6 @@ fn main() -> ExitCode {
     };
     let options = Options { control: args.control, trace: args.trace, ..Options::default() };
     let reports = play_all(&scripts, options);
-    for (script, report) in &reports {
-        tell(script, report, options);
-    }
     sum_up(&reports);
     let broken = reports.iter().any(|(_, report)| !report.violations.is_empty());
     if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -78,23 +76,37 @@ fn read(path: &std::path::Path) -> Result<Script, String> {
     Script::from_text(&text)
 }
 
-/// Each run is for itself, so as many go on at once as there are processors.
+/// Each run is for itself, so as many go on at once as there are processors. Each is told as soon as it is over, in
+/// the order of the seeds.
 fn play_all(scripts: &[Script], options: Options) -> Vec<(Script, Report)> {
-    let next = AtomicU64::new(0);
-    let reports: Mutex<Vec<Option<Report>>> = Mutex::new(vec![None; scripts.len()]);
-    let work = || {
-        while let Ok(number) = usize::try_from(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(script) = scripts.get(number) else { return };
-            let report = play(script, options);
-            if let Ok(mut reports) = reports.lock() {
-                reports[number] = Some(report);
+    let next = AtomicUsize::new(0);
+    let (sender, finished) = mpsc::channel();
+    let work = |sender: mpsc::Sender<(usize, Report)>| {
+        while let Some((number, script)) =
+            scripts.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+        {
+            if sender.send((number, play(script, options))).is_err() {
+                return;
             }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let reports = reports.into_inner().unwrap_or_default();
-    scripts.iter().cloned().zip(reports.into_iter().flatten()).collect()
+    let mut waiting: BTreeMap<usize, Report> = BTreeMap::new();
+    let mut reports = Vec::new();
+    std::thread::scope(|scope| {
+        for sender in std::iter::repeat_n(sender, threads) {
+            scope.spawn(|| work(sender));
+        }
+        for (number, report) in finished {
+            waiting.insert(number, report);
+            while let Some(report) = waiting.remove(&reports.len()) {
+                let script = scripts[reports.len()].clone();
+                tell(&script, &report, options);
+                reports.push((script, report));
+            }
+        }
+    });
+    reports
 }
 
 fn tell(script: &Script, report: &Report, options: Options) {

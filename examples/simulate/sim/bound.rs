@@ -23,6 +23,22 @@ pub(crate) struct Bound {
 /// Until an account's breaker is open, and while its wait doubles from one minute to fifteen.
 const UNTIL_PATIENT: u64 = CONCURRENCY as u64 * 2 + 5 + 5;
 const PROBE_EVERY_S: u64 = 15 * 60;
+/// A throttled account waits so long at most, or a 160th of a life, and then tries as many at once as it may.
+const THROTTLED_S: u64 = 300;
+
+/// How many seconds there are to a request, once an account has become patient.
+fn patience_s(provider: u8, trouble: Trouble) -> u64 {
+    match trouble {
+        Trouble::Throttles { .. } => {
+            THROTTLED_S.min(life_s(usize::from(provider)) / 160) / CONCURRENCY as u64
+        }
+        _ => PROBE_EVERY_S,
+    }
+}
+
+fn life_s(provider: usize) -> u64 {
+    u64::try_from(PROVIDERS[provider].1).unwrap_or(0) / 1000 - 60
+}
 
 impl Bound {
     pub(crate) fn new(script: &Script) -> Self {
@@ -74,7 +90,7 @@ impl Bound {
                 let requests = self.requests[usize::from(*provider)];
                 self.windows.insert(scene, (requests, self.beginnings));
                 let length_s = u64::from(*minutes) * 60;
-                self.allowed += UNTIL_PATIENT + length_s / 60;
+                self.allowed += UNTIL_PATIENT + length_s / patience_s(*provider, *trouble).min(60);
                 let due = self.due(usize::from(*provider), length_s);
                 self.allowed += match trouble {
                     // One in a hundred and so on fails, and again.
@@ -101,16 +117,15 @@ impl Bound {
         }
         let made = self.requests[usize::from(*provider)] - requests;
         let length_s = u64::from(*minutes) * 60;
-        let each_s = if matches!(trouble, Trouble::Throttles { .. }) { 60 } else { PROBE_EVERY_S };
-        let allowed = (1 + self.beginnings - beginnings) * UNTIL_PATIENT + length_s / each_s + 2;
+        let paced = length_s / patience_s(*provider, *trouble) + 2;
+        let allowed = (1 + self.beginnings - beginnings) * UNTIL_PATIENT + paced;
         (made > allowed)
             .then(|| format!("{made} requests in {minutes} min of {trouble:?}, at most {allowed}"))
     }
 
     /// A life is renewed at the latest when half of it is over, and at the earliest a tenth before.
     fn due(&self, provider: usize, length_s: u64) -> u64 {
-        let life_s = u64::try_from(PROVIDERS[provider].1).unwrap_or(0) / 1000 - 60;
-        self.entries[provider] * length_s * 100 / (life_s * 45)
+        self.entries[provider] * length_s * 100 / (life_s(provider) * 45)
     }
 
     pub(crate) fn at_the_end(&self) -> Option<String> {

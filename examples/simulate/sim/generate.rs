@@ -3,6 +3,7 @@
 
 use fastrand::Rng;
 
+use super::manifests::SHORTER_RETENTION;
 use super::script::{
     CLIENT_NAMED, Crash, DAY_S, Edit, FolderTrouble, SERVER_NAMED, Scene, Script, Trouble, What,
 };
@@ -178,8 +179,14 @@ impl Maker {
             self.surprise(minutes, What::Folder { trouble, minutes });
         }
         for _ in 0..self.count(30) {
-            let (variant, minutes) = (self.rng.u8(1..5), self.rng.u32(1..3000));
-            self.surprise(minutes, What::Manifest { variant, minutes });
+            let (variant, minutes) = (self.rng.u8(1..5), self.rng.u32(1..1000));
+            let what = What::Manifest { variant, minutes };
+            if variant != SHORTER_RETENTION {
+                self.surprise(minutes, what);
+            } else if let Some(at) = self.stretch(&[CLIENT_NAMED], 60) {
+                // It takes from everything what an outage would, so it does not come on top of one.
+                self.add(at, what);
+            }
         }
         for _ in 0..self.count(40) {
             let provider = self.providers()[self.rng.usize(0..self.providers().len())];

@@ -16,6 +16,8 @@ pub(crate) const RESCAN: Duration = Duration::from_secs(4 * 3600);
 pub(crate) const CONCURRENCY: usize = 4;
 /// Milliseconds between two requests.
 pub(crate) const REQUEST_EVERY_MS: i64 = 100;
+/// The one that counts on a shorter life than is documented.
+pub(crate) const SHORTER_RETENTION: u8 = 2;
 /// The one whose table leaves a file out.
 pub(crate) const WITHOUT_BANNER: u8 = 3;
 pub(crate) const BANNER: &str = "banner.png";
@@ -37,7 +39,7 @@ pub(crate) fn paths(script: &Script) -> impl Iterator<Item = RelPath> {
 /// The manifest with this number.
 pub(crate) fn manifest(script: &Script, variant: u8) -> Arc<Manifest> {
     let cache_control = if variant == 1 { "cache_control = \"max-age=60\"" } else { "" };
-    let retention = if variant == 2 { "retention = \"40h\"" } else { "" };
+    let retention = if variant == SHORTER_RETENTION { "retention = \"40h\"" } else { "" };
     let banner =
         if variant == WITHOUT_BANNER { "" } else { "[[media]]\nfile = \"banner.png\"\nto = \"bandwidth\"" };
     let concurrency = if variant == 4 { 2 } else { CONCURRENCY };

@@ -386,11 +386,11 @@ impl Reconciler {
 
     /// The folder can't be looked at. That is no edit: what is published stays published.
     pub(super) fn folder_unusable(&mut self, detail: String, turn: &mut Turn) {
-        self.retirement.reconsider = true;
         self.files.rescan_by(turn.now.steady + RETRY_UNUSABLE);
         if self.files.unusable.as_ref() == Some(&detail) {
             return;
         }
+        self.retirement.reconsider = true;
         for state in self.files.known.values_mut() {
             if !matches!(state.observation, Some(Observation::Missing)) {
                 let reason = format!("{FOLDER_UNUSABLE}: {detail}");
