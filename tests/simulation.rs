@@ -185,6 +185,25 @@ fn an_undisturbed_month_costs_what_is_due_and_nothing_more() {
 
 /// Longer than any pause: an account that asks for a second at a time is asked less and less.
 #[test]
+fn what_a_provider_lost_is_found_within_an_interval() {
+    // An hour from look to look, and a few minutes for what is under way.
+    let until_found_s = 65 * 60;
+    let play_for = |days| {
+        let scenes = [2, 3].map(|day: u64| Scene {
+            at_s: day * DAY_S - until_found_s,
+            what: What::EarlySweep { provider: 0, percent: 40 },
+        });
+        let script = Script { server_named: false, scenes: scenes.to_vec(), ..quiet(24, days) };
+        let report = play(&script, Options::default());
+        assert_fine(&script, &report, "sweeps alone");
+        report.totals.swept_ms
+    };
+    let counted_when_found = play_for(3);
+    assert!(counted_when_found > 0);
+    assert_eq!(play_for(6), counted_when_found, "something was dead for longer");
+}
+
+#[test]
 fn a_provider_in_trouble_is_not_flooded() {
     for trouble in [
         Trouble::Refuses,

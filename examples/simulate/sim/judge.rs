@@ -148,7 +148,10 @@ impl Judge {
         let was_live = old.as_ref().is_some_and(|record| record.live().is_some());
         if was_live && new.as_ref().is_some_and(lapsed) {
             self.totals.lapses += 1;
-            if trusted && !self.was_retired(key, now_ms) {
+            let url = old.as_ref().and_then(|record| record.live()?.url.as_deref());
+            // What its provider lost is rightly taken back.
+            let lost = url.is_some_and(|url| providers.iter().any(|provider| provider.has_swept(url)));
+            if trusted && !lost && !self.was_retired(key, now_ms) {
                 self.object(now_ms, Rule::NoLapse, format!("{} was told to have lapsed", name(key)));
             }
         }
