@@ -62,6 +62,8 @@ fn many_kills(kills: usize, mut dice: Dice) -> String {
         book.look(&stage);
     }
     let mut daemon = stage.run();
+    // What is published may all be from before: a stop must find somebody who listens.
+    daemon.until_says("started");
     all_is_published(&stage, &contents);
     daemon.stop();
     book.look(&stage);
