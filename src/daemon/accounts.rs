@@ -83,7 +83,12 @@ impl Accounts {
     /// Goes by another manifest. What is being looked up for a table that was replaced counts no more.
     pub(super) fn follow(&mut self, manifest: &Manifest) {
         for (name, config) in &manifest.providers {
-            if self.configs.insert(name.clone(), config.clone()).as_ref() != Some(config)
+            let before = self.configs.insert(name.clone(), config.clone());
+            if before.as_ref().is_some_and(|before| !std::ptr::eq(before.kind, config.kind)) {
+                // What is meant for one kind of provider must never reach another.
+                self.connected.remove(name);
+            }
+            if before.as_ref() != Some(config)
                 && let Some(threads) = self.threads.get_mut(name)
             {
                 (threads.current, threads.again) = (None, false);

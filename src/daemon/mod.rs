@@ -404,7 +404,7 @@ impl Daemon {
     fn look_at_state_folder(&mut self) {
         if self.mode == Mode::Daemon && !self.looking && self.looked_at.elapsed() >= LOOK_EVERY {
             (self.looking, self.looked_at) = (true, Instant::now());
-            self.saver.look(self.engine.is_halted());
+            self.saver.look();
         }
     }
 

@@ -29,10 +29,8 @@ pub(super) struct Saver {
 enum Order {
     Record(Vec<Change>),
     Publish(Box<State>),
-    /// See whether everything is still in its place, and whether an approval is there if that is of interest.
-    Look {
-        approval: bool,
-    },
+    /// See whether everything is still in its place, and whether an approval is there.
+    Look,
     ConsumeApproval,
     Remember(Remember),
     Note(Obstacles, Timestamp),
@@ -88,8 +86,8 @@ impl Saver {
     }
 
     /// Looks at the state folder; the answer is [`Message::Looked`].
-    pub(super) fn look(&self, approval: bool) {
-        self.order(Order::Look { approval });
+    pub(super) fn look(&self) {
+        self.order(Order::Look);
     }
 
     pub(super) fn consume_approval(&self) {
@@ -162,8 +160,8 @@ impl Desk {
                     self.exporter.export(state);
                 }
             }
-            Order::Look { approval } => {
-                let waiting = approval.then(|| approval::read(&self.state_dir).ok().flatten()).flatten();
+            Order::Look => {
+                let waiting = approval::read(&self.state_dir).ok().flatten();
                 let approved = waiting.map(|approval| approval.digest());
                 self.tell(Message::Looked { in_place: self.store.is_in_place(), approved });
             }

@@ -51,12 +51,16 @@ pub struct Lessons {
 #[derive(Clone, Debug, Default)]
 pub struct Experience {
     /// How old media were that were uploaded once, when they were found gone; the youngest first.
-    died: Vec<Duration>,
+    died: Vec<Loss>,
     /// How long ago the first upload of media was that were overwritten since, when they were found gone.
     died_overwritten: Vec<Duration>,
     survived: Survived,
     survived_overwritten: Survived,
 }
+
+/// How old a media was when it was found gone, and at which look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Loss(Duration, Timestamp);
 
 /// The greatest age at which a media was seen alive, and when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,8 +81,9 @@ impl Experience {
     /// Adds what a look found, and says what follows.
     pub fn learn(&mut self, gone: &[Life], present: &[Life], now: Assumptions) -> Lessons {
         let oldest = self.survived.see(present.iter().map(|life| life.age), now);
-        self.died.extend(gone.iter().filter(|life| life.since_first == Some(life.age)).map(|life| life.age));
-        self.died.retain(|age| *age >= oldest);
+        let uploaded_once = gone.iter().filter(|life| life.since_first == Some(life.age));
+        self.died.extend(uploaded_once.map(|life| Loss(life.age, now.at)));
+        self.died.retain(|Loss(age, _)| *age >= oldest);
         self.died.sort_unstable();
         self.died.truncate(LOSSES_MAX);
 
@@ -88,7 +93,8 @@ impl Experience {
         self.died_overwritten.retain(|first| *first >= oldest);
         self.died_overwritten.truncate(LOSSES_MAX);
 
-        let retention = self.shorter_life(now).filter(|shorter| *shorter < now.life);
+        let youngest_alive = present.iter().map(|life| life.age).min();
+        let retention = self.shorter_life(youngest_alive, now).filter(|shorter| *shorter < now.life);
         if retention.is_some() {
             self.died.clear();
         }
@@ -96,11 +102,17 @@ impl Experience {
     }
 
     /// A life that explains the losses, on the safe side: somewhere between the last two looks they happened.
-    fn shorter_life(&self, now: Assumptions) -> Option<Duration> {
-        let youngest = *self.died.first()?;
-        // Expiry leaves losses of one age. Somebody who empties an account leaves losses of all ages.
-        let similar = self.died.partition_point(|age| *age <= youngest + now.since_last + youngest / 10);
+    fn shorter_life(&self, youngest_alive: Option<Duration>, now: Assumptions) -> Option<Duration> {
+        let Loss(youngest, look) = *self.died.first()?;
+        // Expiry leaves losses of one age. Somebody who empties an account leaves losses of all ages, or, soon after a
+        // bulk upload, nothing that is younger; but hardly twice at the same age.
+        let similar =
+            self.died.partition_point(|Loss(age, _)| *age <= youngest + now.since_last + youngest / 10);
         if similar < DIED_MIN || similar * 4 < self.died.len() * 3 {
+            return None;
+        }
+        let left_the_young = youngest_alive.is_some_and(|alive| alive < youngest);
+        if !left_the_young && self.died[..similar].iter().all(|Loss(_, other)| *other == look) {
             return None;
         }
         Some((youngest * 9 / 10).min(youngest.saturating_sub(now.since_last)).max(youngest / 2))
@@ -151,8 +163,21 @@ mod tests {
         assert_eq!(experience.learn(&[once(21)], &[], HOURLY), Lessons::default());
         assert_eq!(experience.learn(&[], &[once(3)], HOURLY), Lessons::default());
         assert_eq!(experience.learn(&[once(20)], &[], HOURLY), Lessons::default());
-        assert_eq!(experience.learn(&[once(22)], &[], HOURLY).retention, Some(hours(18)));
-        assert_eq!(experience.learn(&[once(20)], &[], HOURLY), Lessons::default(), "it starts anew");
+        let later = Assumptions { at: HOURLY.at + hours(1), ..HOURLY };
+        assert_eq!(experience.learn(&[once(22)], &[], later).retention, Some(hours(18)));
+        assert_eq!(experience.learn(&[once(20)], &[], later), Lessons::default(), "it starts anew");
+    }
+
+    #[test]
+    fn media_that_all_died_at_once_prove_something_when_they_do_so_again() {
+        let mut experience = Experience::default();
+        assert_eq!(
+            experience.learn(&[once(20); 9], &[], HOURLY),
+            Lessons::default(),
+            "a wipe looks like this"
+        );
+        let later = Assumptions { at: HOURLY.at + hours(21), ..HOURLY };
+        assert_eq!(experience.learn(&[once(20); 9], &[], later).retention, Some(hours(18)));
     }
 
     #[test]
@@ -163,6 +188,7 @@ mod tests {
             ("two media", vec![once(20), once(20)], vec![]),
             ("the older ones are still there", vec![once(20); 9], vec![once(21)]),
             ("media of all ages", wiped, vec![]),
+            ("everything, soon after a bulk upload", vec![once(1); 99], vec![]),
             (
                 "media whose first upload is not known",
                 vec![Life { age: hours(5), since_first: None }; 9],
@@ -190,7 +216,7 @@ mod tests {
             let mut experience = Experience::default();
             assert_eq!(experience.learn(&[], &[once(24)], HOURLY), Lessons::default());
             let now = Assumptions { at: HOURLY.at + hours(later), ..HOURLY };
-            assert_eq!(experience.learn(&[once(20); 3], &[], now).retention, learnt);
+            assert_eq!(experience.learn(&[once(20); 3], &[once(1)], now).retention, learnt);
         }
     }
 
@@ -198,7 +224,8 @@ mod tests {
     fn the_rarer_the_looks_the_shorter_the_life_that_is_sure() {
         for (since_last, sure) in [(1, 18), (5, 15), (19, 10)] {
             let now = Assumptions { since_last: hours(since_last), ..HOURLY };
-            assert_eq!(Experience::default().learn(&[once(20); 3], &[], now).retention, Some(hours(sure)));
+            let lessons = Experience::default().learn(&[once(20); 3], &[once(1)], now);
+            assert_eq!(lessons.retention, Some(hours(sure)));
         }
     }
 

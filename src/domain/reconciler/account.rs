@@ -76,6 +76,15 @@ impl Account {
         if config.verify != self.config.verify {
             self.verifying.forget_plan();
         }
+        if !std::ptr::eq(config.kind, self.config.kind) {
+            // Another kind of provider under the same name is another provider, which nothing is known of.
+            *self = Self {
+                lanes: std::mem::take(&mut self.lanes),
+                in_flight: self.in_flight,
+                ..Self::new(config.clone())
+            };
+            return;
+        }
         self.config = config.clone();
         self.told_overcommitted = false;
     }

@@ -200,15 +200,19 @@ impl Reconciler {
         for path in &incomplete {
             self.select(path, now.steady);
         }
-        self.shorten_leases(now);
+        self.shorten_leases(now, Duration::ZERO);
+        self.find_places();
+        self.remember_new_ids();
         self.all_dirty = true;
     }
 
-    /// A retention that the manifest shortens counts for what is recorded, too.
-    pub(super) fn shorten_leases(&mut self, now: Now) {
+    /// A retention that was shortened counts for what is recorded, too; but so long at least is left to renew it.
+    pub(super) fn shorten_leases(&mut self, now: Now, at_least: Duration) {
+        let soonest = (now.wall + at_least).floor_to_second();
         let too_long = |(key, entry): (&EntryKey, &Entry)| {
             let handle = entry.record.as_ref()?.live()?;
             let end = self.accounts.get(&key.provider)?.terms.end_of(handle.uploaded_at);
+            let end = if at_least.is_zero() { end } else { end.max(soonest) };
             (handle.expires_at > end).then(|| (key.clone(), end))
         };
         let shortened: Vec<(EntryKey, Timestamp)> = self.entries.iter().filter_map(too_long).collect();

@@ -56,7 +56,9 @@ pub(super) enum Rival {
 }
 
 impl Reconciler {
+    /// Finds all of them anew: a table that comes, or becomes another kind, changes what is a place.
     pub(super) fn find_places(&mut self) {
+        self.places = Places::default();
         for (key, entry) in &self.entries {
             let places = self.places_of(key, entry.record.as_deref());
             self.places.follow(key, &[], &places);

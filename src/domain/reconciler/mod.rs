@@ -200,8 +200,6 @@ impl Reconciler {
         this.entries =
             state.records.into_iter().map(|(key, record)| (key, Entry::recorded(record))).collect();
         this.apply_manifest(now);
-        this.find_places();
-        this.remember_new_ids();
         this
     }
 

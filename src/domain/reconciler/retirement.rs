@@ -155,6 +155,7 @@ impl Reconciler {
             return;
         }
         let approved = self.retirement.approved.take();
+        let unused = approved.is_some();
         if !self.retirement.reconsider && approved.is_none() {
             return;
         }
@@ -163,6 +164,10 @@ impl Reconciler {
             // Another device with everything in its place is the same folder after a reboot.
             if self.retirement.folder == Folder::OtherFileSystem && !self.misses_something() {
                 self.retirement.known_root = self.retirement.seen_root;
+            }
+            // What was approved is back: the approval must not wait there for another accident.
+            if unused && !self.misses_something() {
+                turn.effects.push(Effect::ConsumeApproval);
             }
             return self.release_guard(turn);
         }

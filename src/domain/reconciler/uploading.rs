@@ -163,7 +163,7 @@ impl Reconciler {
         let Some(handle) = holding.record.as_ref().and_then(|record| record.live()).cloned() else {
             return false;
         };
-        let first_uploaded_at = holding.first_uploaded_at;
+        let uploads = (holding.uploaded_at, holding.first_uploaded_at);
         let own = entry.record.as_ref().and_then(|record| record.live());
         let fresher = own.is_none_or(|own| own.hash != handle.hash || own.expires_at < handle.expires_at);
         let same = handle.hash == wanted.hash
@@ -175,7 +175,7 @@ impl Reconciler {
         if !(fresher && same && not_due && account.scope.as_ref() == Some(&handle.scope)) {
             return false;
         }
-        entry.first_uploaded_at = first_uploaded_at;
+        (entry.uploaded_at, entry.first_uploaded_at) = uploads;
         self.adopt(key, entry, reason, handle, false, turn);
         self.wake(key, entry, turn.now.steady);
         true

@@ -255,9 +255,10 @@ impl Reconciler {
         if !account.learn_retention(retention) {
             return;
         }
-        let retention = account.retention();
+        let (retention, at_least) = (account.retention(), account.terms.urgent_window());
         self.learn_patience();
-        self.shorten_leases(turn.now);
+        // What was just seen alive is not taken back from readers, but renewed at once.
+        self.shorten_leases(turn.now, at_least);
         self.all_dirty = true;
         turn.events.push(Event::RetentionLearnt { provider: provider.clone(), assumed, retention });
     }

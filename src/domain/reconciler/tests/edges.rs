@@ -165,6 +165,30 @@ fn credentials_that_vanish_leave_those_that_were_read_before_in_use() {
 }
 
 #[test]
+fn an_approval_that_nothing_needs_any_more_releases_no_later_accident() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    world.write("a.png", b"a");
+    world.write("other.txt", b"so that the folder is not empty");
+    world.run(MINUTE);
+    let key = EntryKey { path: path("a.png"), provider: provider("named") };
+    let approved = || Input::Approved { digest: digest([&key]) };
+    world.remove("a.png");
+    world.run(5 * SECOND);
+    world.give(approved());
+    world.run(5 * SECOND);
+    assert_eq!(world.approvals_used, 0, "the file may stay away");
+    world.write("a.png", b"a");
+    world.run(5 * SECOND);
+    // It is found in its place for as long as it is there.
+    world.give(approved());
+    world.run(5 * SECOND);
+    assert_eq!(world.approvals_used, 1, "it is withdrawn");
+    world.remove("a.png");
+    world.run(5 * MINUTE);
+    assert!(world.engine.is_halted());
+}
+
+#[test]
 fn an_approval_that_was_there_before_the_first_look_counts_after_it() {
     let mut world = World::new(manifest(&[("*.png", &["named"])]));
     world.write("a.png", b"a");
