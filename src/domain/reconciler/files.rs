@@ -229,6 +229,26 @@ impl Reconciler {
         }
     }
 
+    /// What was uploaded while the wall clock was ahead ends, by that clock once it is right, earlier than recorded.
+    /// Readers must know, and so must the process after this one, which has the wall clock alone.
+    pub(super) fn promise_no_more_than_is_left(&mut self, now: Now) {
+        let too_late = |(key, entry): (&EntryKey, &Entry)| {
+            let handle = entry.record.as_ref()?.live()?;
+            let end = (now.wall + handle.steady_expires_at.saturating_since(now.steady)).floor_to_second();
+            (handle.expires_at > end + CLOCK_NOISE).then(|| (key.clone(), end))
+        };
+        let late: Vec<(EntryKey, Timestamp)> = self.entries.iter().filter_map(too_late).collect();
+        for (key, end) in late {
+            let Some(mut entry) = self.detach(&key) else { continue };
+            self.edit(&key, &mut entry, Visible::AtOnce, now, |record| {
+                if let Some(handle) = &mut record.current {
+                    handle.expires_at = end;
+                }
+            });
+            self.attach(&key, entry);
+        }
+    }
+
     /// Makes a file the entries that the manifest wants it to be.
     fn select(&mut self, path: &RelPath, steady: Timestamp) {
         let selected = self.manifest.selected(path);
@@ -443,6 +463,8 @@ pub(super) fn is_of_folder(detail: &str) -> bool {
     detail.contains(FOLDER_UNUSABLE) || detail.contains(FOLDER_UNLISTABLE)
 }
 
+/// Times are recorded in whole seconds, and clocks are slewed all the time.
+const CLOCK_NOISE: Duration = Duration::from_secs(5);
 const FOLDER_UNUSABLE: &str = "the folder cannot be used";
 const FOLDER_UNLISTABLE: &str = "its folder cannot be listed";
 /// How soon a folder that could not be looked at is tried again.

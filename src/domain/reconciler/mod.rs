@@ -276,6 +276,9 @@ impl Reconciler {
         }
         self.clock_offset_ms += moved_ms;
         self.all_dirty = true;
+        if moved_ms < 0 {
+            self.promise_no_more_than_is_left(turn.now);
+        }
         if moved_ms.abs() >= CLOCK_JUMP_MS {
             turn.events.push(Event::ClockJumped { seconds: moved_ms / 1000 });
         }

@@ -306,3 +306,35 @@ fn a_file_that_went_while_nobody_looked_is_not_published_at_another_provider() {
     assert!(world.record("a.png", "named").is_none());
     assert!(world.url("other.png", "named").is_some());
 }
+
+#[test]
+fn what_was_uploaded_under_a_clock_that_was_ahead_promises_no_more_once_it_is_right() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    (0..8).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    world.now.wall = world.now.wall + 31 * HOUR;
+    world.run(3 * HOUR);
+    let latest = |world: &World| {
+        world
+            .published
+            .records
+            .values()
+            .map(|record| record.current.as_ref().unwrap().expires_at)
+            .max()
+            .unwrap()
+    };
+    assert!(
+        latest(&world) > world.now.steady + 70 * HOUR,
+        "everything was renewed by the clock that was ahead"
+    );
+    world.now.wall = world.now.steady;
+    world.uploads_fail = true;
+    world.run(10 * SECOND);
+    // Readers, and a process after this one, have nothing but these moments to go by.
+    assert!(latest(&world) <= world.now.wall + 48 * HOUR);
+    world.restart(manifest(&[("*.png", &["named"])]));
+    world.run(HOUR);
+    world.uploads_fail = false;
+    world.run(4 * DAY);
+    assert_eq!(world.dead_urls_seen, 0);
+}
