@@ -1,4 +1,4 @@
-//! README.md and ARCHITECTURE.md against the code: what there is stands there, and what stands there is there.
+//! README.md, ARCHITECTURE.md and SAFETY.md against the code: what there is stands there, and what stands there is there.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ use mediakeep::provider::KINDS;
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+const SAFETY: &str = include_str!("../SAFETY.md");
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -74,27 +75,28 @@ fn the_manual_has_every_key() {
     assert!(missing.is_empty(), "README.md does not tell of {missing:?}");
 }
 
+/// What looks like a test's name among the pieces of code in a text.
+fn tests_named_in(text: &str) -> Vec<&str> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit();
+    let pieces = text.split('`').skip(1).step_by(2);
+    pieces.filter(|code| code.contains('_') && code.bytes().all(plain) && *code != "expires_at").collect()
+}
+
 #[test]
-fn every_test_that_an_invariant_names_exists() {
+fn every_test_that_holds_an_invariant_or_a_promise_exists() {
     let table = ARCHITECTURE.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
-    let names: Vec<_> = table
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|code| {
-            code.contains('_')
-                && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
-        })
-        .filter(|code| *code != "expires_at")
-        .collect();
-    assert!(names.len() > 30);
     let code: String = [sources("src"), sources("tests")]
         .concat()
         .iter()
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
-    let missing: Vec<_> = names.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that are not there: {missing:?}");
+    for (document, text) in [("ARCHITECTURE.md", table), ("SAFETY.md", SAFETY)] {
+        let names = tests_named_in(text);
+        assert!(names.len() > 20, "{document} names {}", names.len());
+        let is_there = |name: &&str| code.contains(&format!("fn {name}("));
+        let missing: Vec<_> = names.into_iter().filter(|name| !is_there(name)).collect();
+        assert!(missing.is_empty(), "{document} names tests that are not there: {missing:?}");
+    }
 }
 
 #[test]
