@@ -209,6 +209,8 @@ impl Writer<'_> {
         }
         let start = self.start.unwrap_or(text.len()).min(text.len());
         let end = self.end.unwrap_or(start).clamp(start, text.len());
-        Some(Excerpt { text: text.to_owned(), marked: start..end })
+        // Some terminals obey these as they obey an escape. The stand-in has as many bytes, so that places stay right.
+        let text = text.replace(|c| ('\u{80}'..='\u{9f}').contains(&c), "\u{b7}");
+        Some(Excerpt { text, marked: start..end })
     }
 }
