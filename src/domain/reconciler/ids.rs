@@ -58,7 +58,8 @@ pub(super) enum Rival {
 impl Reconciler {
     /// Finds all of them anew: a table that comes, or becomes another kind, changes what is a place.
     pub(super) fn find_places(&mut self) {
-        self.places = Places::default();
+        self.places = Places(HashMap::with_capacity(self.entries.len()));
+        self.claims.reserve(self.entries.len());
         for (key, entry) in &self.entries {
             let places = self.places_of(key, entry.record.as_deref());
             self.places.follow(key, &[], &places);
@@ -245,12 +246,14 @@ pub(super) fn claim_of(key: &EntryKey, id: &MediaId) -> u64 {
     use unicode_normalization::UnicodeNormalization;
     let mut hasher = DefaultHasher::new();
     key.provider.hash(&mut hasher);
-    let folded = if id.as_str().is_ascii() {
-        id.as_str().to_ascii_lowercase()
+    let id = id.as_str();
+    if id.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        // Nothing to fold, as with most of them.
+        id.hash(&mut hasher);
     } else {
-        id.as_str().nfc().flat_map(char::to_lowercase).collect()
-    };
-    folded.hash(&mut hasher);
+        let folded: String = id.nfc().flat_map(char::to_lowercase).collect();
+        folded.hash(&mut hasher);
+    }
     hasher.finish()
 }
 
