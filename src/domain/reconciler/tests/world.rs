@@ -2,111 +2,28 @@
 //! moment to the next. Nothing sleeps and nothing is random.
 
 mod looks;
+mod manifests;
+mod uploads;
+
+pub(super) use manifests::{NAMED, manifest, path, provider};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::asset::{ContentHash, EntryKey, MediaId, ProviderName, RelPath, Scope};
+use crate::domain::asset::{ContentHash, EntryKey, ProviderName, RelPath, Scope};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, FailureClass};
-use crate::domain::kind::{Capabilities, Expiry, HandleKind, Kind, Naming, Renewal, Replacing, TypeRules};
-use crate::domain::manifest::{Files, Manifest, ProviderConfig, Rate, Rule, SyncOptions};
+use crate::domain::manifest::Manifest;
 use crate::domain::observation::{Coverage, Observation, RootHealth, RootIdentity, ScanReport, ScanRequest};
 use crate::domain::plan::Plan;
-use crate::domain::reconciler::uploading::Confirmation;
-use crate::domain::reconciler::{Effect, Input, Mode, Order, Outcome, Reconciler, Source, UploadError};
+use crate::domain::reconciler::{Effect, Input, Mode, Reconciler};
 use crate::domain::state::{Record, State};
 use crate::domain::time::{Now, Timestamp};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const LATENCY: Duration = Duration::from_millis(200);
-const TYPES: TypeRules = TypeRules { accepted: &["image/png", "audio/mpeg"], aliases: &[] };
-
-const fn capabilities(naming: Naming, hours: u64) -> Capabilities {
-    Capabilities {
-        naming,
-        replacing: Replacing::Overwrites,
-        expiry: Expiry::Fixed,
-        renewal: Renewal::UploadAgain,
-        handle: HandleKind::PublicUrl,
-        retention: Duration::from_secs(hours * 3600),
-        can_list: true,
-        can_find: true,
-        can_delete: false,
-        stores_cache_control: true,
-        max_bytes: 1000,
-        max_url_bytes: 1000,
-        types: TYPES,
-    }
-}
-
-const fn kind(name: &'static str, naming: Naming, hours: u64) -> Kind {
-    Kind {
-        name,
-        title: name,
-        settings: &[],
-        credentials: &[],
-        scope_setting: "account",
-        base_url: "https://provider.example",
-        token_url: None,
-        capabilities: capabilities(naming, hours),
-    }
-}
-
-/// The client names media, which live for 48 hours.
-pub(super) static NAMED: Kind = kind("named", Naming::Client, 48);
-/// The provider names media, which live for 6 hours.
-pub(super) static NUMBERED: Kind = kind("numbered", Naming::Server, 6);
-
-pub(super) fn path(text: &str) -> RelPath {
-    RelPath::new(text).unwrap()
-}
-
-pub(super) fn provider(text: &str) -> ProviderName {
-    ProviderName::new(text).unwrap()
-}
-
-fn config(kind: &'static Kind) -> ProviderConfig {
-    ProviderConfig {
-        kind,
-        settings: BTreeMap::new(),
-        base_url: kind.base_url.parse().unwrap(),
-        token_url: None,
-        retention: None,
-        margin: None,
-        concurrency: 4,
-        rate: Rate { requests: 10, per: Duration::from_secs(1) },
-        verify: HOUR,
-    }
-}
-
-/// A manifest with these rules: `*.png` is a glob, anything else a file; each goes to the providers named.
-pub(super) fn manifest(rules: &[(&str, &[&str])]) -> Manifest {
-    let rule = |(pattern, to): &(&str, &[&str])| Rule {
-        files: if pattern.contains('*') {
-            let include = globset::Glob::new(pattern).unwrap().compile_matcher();
-            Files::Glob { include, exclude: globset::GlobSet::empty() }
-        } else {
-            Files::Literal(path(pattern))
-        },
-        to: to.iter().map(|name| provider(name)).collect(),
-        id: None,
-        content_type: None,
-        cache_control: None,
-    };
-    let kinds = [("named", &NAMED), ("numbered", &NUMBERED)];
-    let sync = SyncOptions {
-        root: "/media".into(),
-        state_dir: "/state".into(),
-        settle: Duration::from_secs(2),
-        rescan: Duration::from_secs(900),
-        keep_copies: true,
-    };
-    let providers = kinds.into_iter().map(|(name, kind)| (provider(name), config(kind))).collect();
-    Manifest::new(sync, providers, rules.iter().map(rule).collect(), Vec::new(), Vec::new())
-}
 
 /// How a provider answers.
 #[derive(Clone, Debug)]
@@ -451,80 +368,6 @@ impl World {
             Some(_) => self.folder.iter().filter(|(path, _)| covered(path)).map(look).collect(),
         };
         ScanReport { coverage, root, files, unreadable_folders: Vec::new() }
-    }
-
-    fn upload(&mut self, order: Order) {
-        *self.requests.entry(order.key.provider.clone()).or_default() += 1;
-        let in_flight =
-            1 + self.replies.iter().filter(|(_, input)| matches!(input, Input::Uploaded(_))).count();
-        self.most_in_flight = self.most_in_flight.max(in_flight);
-        assert!(in_flight <= 8, "more at once than two accounts of four allow");
-        let bytes = order.sources.iter().find_map(|source| {
-            let bytes = match source {
-                Source::File => self.root.and_then(|_| self.folder.get(&order.key.path)),
-                Source::KeptCopy => self.kept.get(&order.wanted.hash),
-            }?;
-            (ContentHash::of(bytes) == order.wanted.hash && !self.unreadable_bytes)
-                .then(|| (*source, bytes.clone()))
-        });
-        if bytes.is_some() {
-            self.sent.push(order.key.clone());
-            self.sent_at.push(self.now.steady);
-        }
-        let (source, result) = match bytes {
-            None => (None, Err(UploadError::NoSource("nothing has these bytes".to_owned()))),
-            Some((source, bytes)) => (Some(source), self.store(&order, bytes)),
-        };
-        let outcome = Outcome { order, sent: self.now, source, result };
-        self.reply(self.latency, Input::Uploaded(Box::new(outcome)));
-    }
-
-    fn store(&mut self, order: &Order, bytes: Vec<u8>) -> Result<Confirmation, UploadError> {
-        let name = &order.key.provider;
-        if let Some(Mood::Failing(failure)) = self.mood.get(name) {
-            let server_date = Some(self.now.steady);
-            return Err(UploadError::Provider(Failure { server_date, ..failure.clone() }));
-        }
-        if self.uploads_fail {
-            let failure = Failure::without_answer(FailureClass::ContentRefused, "refused for a test");
-            return Err(UploadError::Provider(failure));
-        }
-        self.uploads += 1;
-        let id =
-            order.wanted.id.clone().unwrap_or_else(|| MediaId::new(&format!("n{}", self.uploads)).unwrap());
-        let url = format!("https://{name}.example/{}/{id}", self.scope);
-        let documented = if name.as_str() == "named" { 48 } else { 6 } * HOUR;
-        let life = self.lives.get(name).copied().unwrap_or(documented);
-        let mut dies_at = self.now.steady + life;
-        if let Some(before) = self.stored.get(&url).filter(|before| before.dies_at > self.now.steady)
-            && self.overwriting_keeps_clock
-        {
-            dies_at = before.dies_at;
-        }
-        let (hash, size) = (order.wanted.hash, bytes.len() as u64);
-        self.stored.insert(url.clone(), Stored { hash, size, dies_at });
-        self.kept.insert(order.wanted.hash, bytes);
-        if matches!(self.mood.get(name), Some(Mood::LosingReplies)) {
-            let failure = Failure::without_answer(FailureClass::Ambiguous, "no reply, for a test");
-            return Err(UploadError::Provider(failure));
-        }
-        let expires_at = self.told_life.map(|life| self.now.wall + life);
-        Ok(Confirmation {
-            id,
-            url,
-            scope: self.scope.clone(),
-            expires_at,
-            server_date: Some(self.now.steady),
-        })
-    }
-
-    fn is_being_overwritten(&self, url: &str) -> bool {
-        self.replies.iter().any(|(_, input)| match input {
-            Input::Uploaded(outcome) => {
-                outcome.result.as_ref().is_ok_and(|confirmation| confirmation.url == url)
-            }
-            _ => false,
-        })
     }
 
     /// The promise: what readers see is alive, with the bytes whose hash they see.
