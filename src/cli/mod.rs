@@ -23,6 +23,7 @@ mod url;
 mod voice;
 mod workspace;
 
+use crate::daemon::parts::chain;
 use args::Command;
 use exit::Exit;
 
@@ -56,15 +57,4 @@ pub fn main() -> Exit {
 
 fn or_exit(result: Result<Exit, Exit>) -> Exit {
     result.unwrap_or_else(|exit| exit)
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

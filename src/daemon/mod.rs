@@ -9,7 +9,7 @@ mod exporter;
 mod limiter;
 mod manifest_reader;
 mod memory;
-mod parts;
+pub(crate) mod parts;
 mod saver;
 mod shelf;
 #[cfg(test)]
