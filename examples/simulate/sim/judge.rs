@@ -150,7 +150,8 @@ impl Judge {
             self.totals.lapses += 1;
             let url = old.as_ref().and_then(|record| record.live()?.url.as_deref());
             // What its provider lost is rightly taken back.
-            let lost = url.is_some_and(|url| providers.iter().any(|provider| provider.has_swept(url)));
+            let lost = url
+                .is_some_and(|url| providers.iter().any(|provider| provider.has_swept_lately(url, now_ms)));
             if trusted && !lost && !self.was_retired(key, now_ms) {
                 self.object(now_ms, Rule::NoLapse, format!("{} was told to have lapsed", name(key)));
             }
@@ -302,10 +303,13 @@ fn differences(
     loop {
         match (left.peek(), right.peek()) {
             (None, None) => return changed,
-            (Some((one, record)), Some((other, replacement))) if one == other => {
-                if !Arc::ptr_eq(record, replacement) {
-                    changed.push((*one).clone());
-                }
+            // One record belongs to one entry, so most keys need no look.
+            (Some((_, record)), Some((_, same))) if Arc::ptr_eq(record, same) => {
+                left.next();
+                right.next();
+            }
+            (Some((one, _)), Some((other, _))) if one == other => {
+                changed.push((*one).clone());
                 left.next();
                 right.next();
             }

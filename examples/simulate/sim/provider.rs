@@ -36,6 +36,8 @@ pub(crate) struct Provider {
     media: HashMap<Box<str>, Media>,
     /// Which of its media it has lost before their time, until they are stored again.
     swept: BTreeMap<Box<str>, i64>,
+    /// When such media were stored again: whoever looked just before that rightly says that they are gone.
+    restored: BTreeMap<Box<str>, i64>,
     /// Present troubles, by their scenes.
     troubles: BTreeMap<usize, Trouble>,
     pub(crate) stored: u64,
@@ -44,6 +46,8 @@ pub(crate) struct Provider {
 
 /// Sweeps come at most so much too early.
 const EARLY_MS: i64 = 30_000;
+/// An answer about what is there, and what follows from it, is older by no more than this when readers see it.
+const ANSWER_AGE_MAX_MS: i64 = 60_000;
 /// How often in a hundred 500s the media was stored.
 const STORED_DESPITE_500: u32 = 10;
 
@@ -55,6 +59,7 @@ impl Provider {
             retention_ms,
             media: HashMap::new(),
             swept: BTreeMap::new(),
+            restored: BTreeMap::new(),
             troubles: BTreeMap::new(),
             stored: 0,
             named: 0,
@@ -115,7 +120,9 @@ impl Provider {
         self.stored += 1;
         let dies_at_ms = now_ms + self.retention_ms - rng.i64(0..EARLY_MS);
         self.media.insert(url.into(), Media { hash: ContentHash::of(bytes), dies_at_ms });
-        self.swept.remove(url);
+        if self.swept.remove(url).is_some() {
+            self.restored.insert(url.into(), now_ms);
+        }
         dies_at_ms
     }
 
@@ -140,9 +147,16 @@ impl Provider {
         self.swept.contains_key(url)
     }
 
+    /// The same, or that it was so when an answer that arrives now was given.
+    pub(crate) fn has_swept_lately(&self, url: &str, now_ms: i64) -> bool {
+        let lately = |at_ms: &i64| now_ms - at_ms < ANSWER_AGE_MAX_MS;
+        self.has_swept(url) || self.restored.get(url).is_some_and(lately)
+    }
+
     /// The end of what was stored until this moment. Whether it was still there.
     pub(crate) fn expire(&mut self, url: &str, now_ms: i64) -> bool {
         self.swept.retain(|_, until| *until > now_ms);
+        self.restored.retain(|_, at_ms| now_ms - *at_ms < ANSWER_AGE_MAX_MS);
         let ended = self.media.get(url).is_some_and(|media| media.dies_at_ms <= now_ms);
         if ended {
             self.media.remove(url);
