@@ -19,6 +19,8 @@ pub(super) enum Visible {
     Soon,
     /// Worth no more than the next snapshot: it can be found out again.
     Eventually,
+    /// Readers can tell it from a date that they have: it goes along with other news, or as late as a renewal may.
+    InPassing,
 }
 
 #[derive(Debug)]
@@ -72,12 +74,12 @@ impl Recording {
     }
 
     pub(super) fn note(&mut self, key: &EntryKey, visible: Visible, delay: Duration, steady: Timestamp) {
-        if visible != Visible::Eventually {
+        if matches!(visible, Visible::AtOnce | Visible::Soon) {
             self.unsaved.insert(key.clone());
         }
         let at = match visible {
             Visible::AtOnce => steady,
-            Visible::Soon => steady + delay,
+            Visible::Soon | Visible::InPassing => steady + delay,
             Visible::Eventually => steady + delay.min(NEWS_DELAY_MAX),
         };
         self.publish_by(at);

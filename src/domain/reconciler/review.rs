@@ -177,7 +177,7 @@ impl Reconciler {
         let alive = record.live().is_some_and(|handle| handle.steady_expires_at > now.steady);
         let retired = record.retired_at.is_some();
         if ended {
-            self.edit(key, entry, Visible::Eventually, turn.now, |record| {
+            self.edit(key, entry, Visible::InPassing, turn.now, |record| {
                 record.previous.retain(|previous| previous.expires_at > now.wall);
             });
         }

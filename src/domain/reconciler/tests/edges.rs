@@ -37,9 +37,24 @@ fn older_urls_leave_the_state_when_they_end() {
         world.run(MINUTE);
         let older = &world.record("a.png", "numbered").unwrap().previous;
         seen += older.len();
-        assert!(older.iter().all(|older| older.expires_at + 10 * SECOND > world.now.wall), "{older:?}");
+        assert!(older.iter().all(|older| older.expires_at + 10 * MINUTE > world.now.wall), "{older:?}");
     }
     assert!(seen > 1_000, "{seen}");
+}
+
+#[test]
+fn the_end_of_an_older_url_is_hardly_ever_worth_a_snapshot_of_its_own() {
+    let mut world = World::new(manifest(&[("*.png", &["numbered"])]));
+    for number in 0..40 {
+        world.write(&format!("{number}.png"), b"a");
+    }
+    world.run(MINUTE);
+    let (uploads, first) = (world.sent.len(), world.shown.serial);
+    world.run(72 * HOUR);
+    let renewals = world.sent.len() - uploads;
+    let snapshots = usize::try_from(world.shown.serial - first).unwrap() - renewals;
+    assert!(renewals > 40 * 15, "{renewals}");
+    assert!(snapshots <= renewals + renewals / 4, "{snapshots} snapshots for {renewals} renewals");
 }
 
 #[test]
