@@ -5,14 +5,22 @@ use super::judge::{Rule, Violation};
 use super::script::{Edit, Script, What};
 use super::world::{Options, play};
 
-/// So many runs are spent on it at most.
+/// So many runs are spent on it at most,
 const RUNS_MAX: usize = 400;
+/// and so many times the work of the script that failed, so that a long one does not take hours.
+const WORK_MAX: u64 = 10;
 
 /// The smallest script that was found to break a rule, and how it does.
 pub(crate) fn shrink(script: &Script, first: &Violation, options: Options) -> (Script, Violation) {
     let options = Options { trace: false, ..options };
-    let mut shrinker =
-        Shrinker { best: script.clone(), violation: first.clone(), rule: first.rule, options, runs: 0 };
+    let mut shrinker = Shrinker {
+        best: script.clone(),
+        violation: first.clone(),
+        rule: first.rule,
+        options,
+        runs: 0,
+        work_left: WORK_MAX * work(script),
+    };
     shrinker.cut_days();
     shrinker.cut_entries();
     shrinker.drop_scenes();
@@ -28,15 +36,26 @@ struct Shrinker {
     rule: Rule,
     options: Options,
     runs: usize,
+    work_left: u64,
+}
+
+/// About how long a run takes.
+fn work(script: &Script) -> u64 {
+    u64::from(script.entries) * u64::from(script.days)
 }
 
 impl Shrinker {
+    fn is_spent(&self) -> bool {
+        self.runs >= RUNS_MAX || self.work_left == 0
+    }
+
     /// Takes a script over if it still breaks the rule.
     fn try_out(&mut self, script: Script) -> bool {
-        if script == self.best || self.runs >= RUNS_MAX {
+        if script == self.best || self.is_spent() {
             return false;
         }
         self.runs += 1;
+        self.work_left = self.work_left.saturating_sub(work(&script));
         let broken = play(&script, self.options).violations;
         let Some(violation) = broken.into_iter().find(|violation| violation.rule == self.rule) else {
             return false;
@@ -71,7 +90,7 @@ impl Shrinker {
     /// Halves, quarters and so on, down to single scenes.
     fn drop_scenes(&mut self) {
         let mut size = self.best.scenes.len().div_ceil(2);
-        while size > 0 && self.runs < RUNS_MAX {
+        while size > 0 && !self.is_spent() {
             let mut from = 0;
             while from < self.best.scenes.len() {
                 let mut script = self.best.clone();
