@@ -361,6 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_kept_for_another_table_of_its_kind_and_for_no_other_kind() {
+        let mut scene = Scene::new();
+        let good = scene.folder.path().to_owned();
+        assert!(scene.accounts.look_up(&plivo()).is_none());
+        assert!(scene.let_go(&good).is_some());
+        scene.follow(&text("MASECOND", CREDENTIAL));
+        assert_eq!(scene.accounts.get(&plivo()).unwrap().provider.scope().to_string(), "MAFIRST");
+        scene.follow(
+            "version = 1\n[provider.plivo]\nkind = \"bandwidth\"\naccount_id = \"1\"\nusername = \"u\"\n\
+             password = { credential = \"token\" }\n",
+        );
+        assert!(scene.accounts.get(&plivo()).is_none());
+    }
+
+    #[test]
     fn tables_that_are_replaced_on_and_on_do_not_fill_the_machine_with_threads() {
         let mut scene = Scene::new();
         for number in 0..10 {

@@ -1,9 +1,11 @@
 //! Accounts whose credentials come late, and passes that meet a provider that is down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{MINUTE, World, manifest, provider};
-use crate::domain::failure::FailureClass;
+use super::world::{HOUR, MINUTE, Mood, NUMBERED, World, manifest, provider};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Input, Mode};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -86,4 +88,43 @@ fn a_pass_outlasts_a_provider_that_is_down_for_seconds() {
     assert!(world.engine.is_finished(world.now));
     let summary = world.engine.summary();
     assert_eq!((summary.alive, summary.failing, summary.down.len()), (20, 0, 0));
+}
+
+/// The table `named` with the kind of the other one.
+fn of_another_kind() -> Manifest {
+    let mut manifest = manifest(&[("*.png", &["named"])]);
+    manifest.providers.get_mut("named").unwrap().kind = &NUMBERED;
+    manifest
+}
+
+#[test]
+fn a_table_that_becomes_another_kind_is_a_provider_that_nothing_is_known_of() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    let mut wish = Failure::without_answer(FailureClass::Throttled, "slow down");
+    wish.retry_after = Some(2 * HOUR);
+    world.mood.insert(provider("named"), Mood::Failing(wish));
+    world.write("a.png", b"a");
+    world.run(10 * SECOND);
+    assert_eq!(world.requests_to("named"), 1, "the scene is set");
+    world.mend("named");
+    world.give(Input::Manifest(Arc::new(of_another_kind())));
+    world.run(10 * SECOND);
+    assert_eq!(world.requests_to("named"), 1, "whose account it is is not known yet");
+    world.give(found(&world, "named"));
+    world.run(10 * SECOND);
+    assert!(world.url("a.png", "named").is_some(), "the one before asked to wait, this one did not");
+}
+
+#[test]
+fn what_is_under_way_when_a_table_becomes_another_kind_still_counts_as_under_way() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    world.latency = MINUTE;
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(10 * SECOND);
+    assert_eq!(world.most_in_flight, 4);
+    world.give(Input::Manifest(Arc::new(of_another_kind())));
+    world.give(found(&world, "named"));
+    world.run(HOUR);
+    assert_eq!(world.most_in_flight, 4);
+    assert!((0..20).all(|number| world.url(&format!("{number}.png"), "named").is_some()));
 }

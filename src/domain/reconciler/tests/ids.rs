@@ -184,6 +184,42 @@ fn an_id_is_free_once_its_entry_is_retired() {
 }
 
 #[test]
+fn what_is_published_is_found_again_when_its_table_comes_after_the_start() {
+    let mut world = published(&[("a.png", "X"), ("b.png", "Y")]);
+    let mut without = named(&[]);
+    without.providers.remove("named");
+    world.restart(without);
+    // Its new content is refused, so that it stays where it is, and what is to go there has to wait.
+    world.write("a.png", &[0; 2000]);
+    give(&mut world, &[("a.png", "Z"), ("b.png", "X")]);
+    world.connect();
+    world.run(HOUR);
+    assert!(world.url("a.png", "named").unwrap().ends_with("/X"));
+    assert!(world.url("b.png", "named").unwrap().ends_with("/Y"));
+    assert!(world.serves_what_is_recorded("a.png", "named"));
+}
+
+#[test]
+fn whoever_shares_a_handle_knows_its_age() {
+    let mut world = published(&[("a.png", "{hash16}.png"), ("b.png", "{hash16}.png")]);
+    world.run(10 * HOUR);
+    world.write("a.png", b"new");
+    world.run(HOUR);
+    world.write("b.png", b"new");
+    world.run(MINUTE);
+    assert_eq!(world.url("a.png", "named"), world.url("b.png", "named"), "the scene is set");
+    world.lose("a.png", "named");
+    world.run(HOUR + MINUTE);
+    let age = |event: &Event| match event {
+        Event::Vanished { age, .. } => Some(*age),
+        _ => None,
+    };
+    let ages: Vec<Duration> = world.events.iter().filter_map(age).collect();
+    assert_eq!(ages.len(), 2);
+    assert_eq!(ages[0], ages[1]);
+}
+
+#[test]
 fn a_swap_whose_replies_are_lost_leaves_the_recorded_bytes_when_it_is_taken_back() {
     let before = [("a.png", "X"), ("b.png", "Y")];
     let mut world = published(&before);

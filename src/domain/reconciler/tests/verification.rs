@@ -215,6 +215,22 @@ fn a_shorter_life_is_learnt_and_then_nothing_dies_any_more() {
 }
 
 #[test]
+fn a_shorter_life_that_is_learnt_takes_nothing_back_that_was_just_seen_alive() {
+    let mut world = world_with(5, at("named"));
+    world.lives.insert(provider("named"), 15 * HOUR);
+    world.run(70 * MINUTE);
+    (5..10).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(14 * HOUR);
+    assert_eq!(vanished(&world), 0, "the scene is set");
+    // The first ones are found gone, when the others are older than the life that is learnt from it.
+    world.run(51 * MINUTE);
+    assert_eq!((vanished(&world), learnt(&world).len()), (5, 1));
+    let renewed = |event: &Event| matches!(event, Event::Renewed { .. });
+    assert_eq!(world.count(renewed), 5, "those that were just seen are renewed at once");
+    assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
+}
+
+#[test]
 fn a_shorter_life_is_learnt_from_a_single_file_too_in_the_end() {
     let mut world = world_with(1, at("named"));
     world.lives.insert(provider("named"), 10 * HOUR);
@@ -281,6 +297,23 @@ fn where_overwriting_does_not_restart_the_clock_renewals_have_new_ids() {
         let requests = world.requests_to("named");
         assert!(requests <= usize::from(files) * 20 * 2, "{files}: {requests}");
     }
+}
+
+#[test]
+fn a_table_that_comes_later_goes_on_renewing_under_new_ids() {
+    let mut world = world_with(3, at("named"));
+    world.overwriting_keeps_clock = true;
+    world.run(6 * DAY);
+    assert_eq!(switches(&world).len(), 1);
+    let mut without = at("named");
+    without.providers.remove("named");
+    world.restart(without);
+    world.give(Input::Manifest(Arc::new(at("named"))));
+    world.connect();
+    world.dead_urls_seen = 0;
+    let before = vanished(&world);
+    world.run(7 * DAY);
+    assert_eq!((world.dead_urls_seen, vanished(&world)), (0, before));
 }
 
 #[test]

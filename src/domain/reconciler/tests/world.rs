@@ -5,7 +5,7 @@ mod looks;
 mod manifests;
 mod uploads;
 
-pub(super) use manifests::{NAMED, manifest, path, provider};
+pub(super) use manifests::{NAMED, NUMBERED, manifest, path, provider};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

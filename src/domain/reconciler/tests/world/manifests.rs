@@ -44,7 +44,7 @@ const fn kind(name: &'static str, naming: Naming, hours: u64) -> Kind {
 /// The client names media, which live for 48 hours.
 pub(in super::super) static NAMED: Kind = kind("named", Naming::Client, 48);
 /// The provider names media, which live for 6 hours.
-static NUMBERED: Kind = kind("numbered", Naming::Server, 6);
+pub(in super::super) static NUMBERED: Kind = kind("numbered", Naming::Server, 6);
 
 pub(in super::super) fn path(text: &str) -> RelPath {
     RelPath::new(text).unwrap()
