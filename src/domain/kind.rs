@@ -61,6 +61,9 @@ pub struct Capabilities {
     pub can_list: bool,
     /// Whether it can say if it holds one media.
     pub can_find: bool,
+    /// Whether all requests of an account count against one limit, so that a list that is refused for asking too often
+    /// means that uploads would be, too.
+    pub one_limit: bool,
     /// Whether it can delete.
     pub can_delete: bool,
     /// Whether it stores a Cache-Control and hands it back.

@@ -216,6 +216,7 @@ mod tests {
             retention: std::time::Duration::from_secs(3600),
             can_list,
             can_find,
+            one_limit: false,
             can_delete: false,
             stores_cache_control: false,
             max_bytes: 1000,

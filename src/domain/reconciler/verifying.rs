@@ -162,10 +162,17 @@ impl Reconciler {
         self.learn(inspection, failure.is_none(), &gone, &present, turn);
     }
 
-    /// Only a wish to wait counts for the account: whoever may not list may upload all the same.
+    /// A failed look says nothing about uploads: whoever may not list may upload all the same. Only a wish to wait
+    /// counts for the account, where all its requests have one limit.
     fn note_failed_look(&mut self, provider: &ProviderName, failure: Option<&Failure>, turn: &mut Turn) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
         if let Some(failure) = failure.filter(|failure| failure.class == FailureClass::Throttled) {
-            self.account_failed(provider, failure, turn);
+            // Looks can wait as long as is wished, within reason.
+            let wish = failure.retry_after.unwrap_or_default().min(WISH_MAX);
+            account.verifying.due_at = account.verifying.due_at.max(Some(turn.now.steady + wish));
+            if account.config.kind.capabilities.one_limit {
+                self.account_failed(provider, failure, turn);
+            }
         }
         let Some(account) = self.accounts.get_mut(provider) else { return };
         let told = std::mem::replace(&mut account.verifying.told_failing, failure.is_some());
@@ -386,5 +393,7 @@ fn phase(seed: u64, provider: &ProviderName) -> f64 {
     f64::from(share) / f64::from(u32::MAX)
 }
 
+/// The longest that looks wait because a provider wishes it.
+const WISH_MAX: Duration = Duration::from_secs(86_400);
 /// So long a list may take to show what was uploaded; less where media do not live long.
 const GRACE_MAX: Duration = Duration::from_secs(600);

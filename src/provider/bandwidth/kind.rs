@@ -26,6 +26,8 @@ pub static KIND: Kind = Kind {
         retention: Duration::from_secs(48 * 3600),
         can_list: true,
         can_find: true,
+        // No limit is documented for media, and the older ones were per resource.
+        one_limit: false,
         can_delete: true,
         stores_cache_control: true,
         // 3.5 MB, which older pages state as 3.75 MB; the smaller reading of both figure and unit.

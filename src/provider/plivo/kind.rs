@@ -25,6 +25,8 @@ pub static KIND: Kind = Kind {
         retention: Duration::from_secs(6 * 3600),
         can_list: true,
         can_find: true,
+        // 300 requests in 5 s per account, whatever they are for.
+        one_limit: true,
         // Neither the documentation nor any official client has a way.
         can_delete: false,
         stores_cache_control: false,

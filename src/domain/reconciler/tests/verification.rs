@@ -152,7 +152,38 @@ fn an_account_that_is_down_or_asks_to_wait_is_not_looked_at() {
     world.run(HOUR);
     let looks = world.looks.len();
     world.run(4 * HOUR);
-    assert_eq!(world.looks.len(), looks, "a list that is throttled counts for the whole account");
+    assert_eq!(world.looks.len(), looks, "nor is one that asked to wait in answer to a look");
+}
+
+#[test]
+fn a_look_that_is_to_wait_holds_uploads_only_where_the_account_has_one_limit_for_both() {
+    for (name, held) in [("named", false), ("numbered", true)] {
+        let mut world = world_with(5, at(name));
+        world.run(10 * MINUTE);
+        let mut wish = Failure::without_answer(FailureClass::Throttled, "too many lists");
+        wish.retry_after = Some(40 * MINUTE);
+        world.looks_fail = Some(wish.clone());
+        while world.looks.is_empty() {
+            world.run(MINUTE);
+        }
+        world.write("new.png", b"new");
+        world.run(MINUTE);
+        assert_eq!(world.url("new.png", name).is_none(), held, "{name}");
+        world.run(HOUR);
+        assert!(world.url("new.png", name).is_some(), "{name}");
+        // A longer wish than the interval is honoured, up to a day.
+        wish.retry_after = Some(70 * HOUR);
+        world.looks_fail = Some(wish);
+        let before = world.looks.len();
+        world.run(2 * HOUR);
+        assert_eq!(world.looks.len(), before + 1, "{name}");
+        world.looks_fail = None;
+        world.run(20 * HOUR);
+        assert_eq!(world.looks.len(), before + 1, "{name}");
+        world.run(5 * HOUR);
+        assert!(world.looks.len() > before + 1, "{name}");
+        assert_eq!(world.dead_urls_seen, 0, "{name}");
+    }
 }
 
 #[test]

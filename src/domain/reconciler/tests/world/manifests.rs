@@ -20,6 +20,7 @@ const fn capabilities(naming: Naming, hours: u64) -> Capabilities {
         retention: Duration::from_secs(hours * 3600),
         can_list: true,
         can_find: true,
+        one_limit: matches!(naming, Naming::Server),
         can_delete: false,
         stores_cache_control: true,
         max_bytes: 1000,
