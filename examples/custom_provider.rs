@@ -46,6 +46,7 @@ static KIND: Kind = Kind {
         handle: HandleKind::PublicUrl,
         retention: Duration::from_secs(24 * 3600),
         can_list: true,
+        list_page: 1_000,
         one_limit: false,
         can_find: true,
         can_delete: true,

@@ -82,8 +82,8 @@ impl Finding {
         let Capacity { provider, entries, round, margin } = capacity;
         let (round, margin) = (format_duration(round), format_duration(margin));
         let message = format!(
-            "{entries} entries at {provider} take {round} to renew at the allowed rate, and the margin is {margin}; \
-             raise rate or margin, or publish fewer files"
+            "{entries} entries at {provider} take {round} to renew and verify at the allowed rate, and the margin is {margin}; \
+             raise rate, margin or verify, or publish fewer files"
         );
         Self::Capacity { severity: "error", provider, entries, message }
     }

@@ -378,6 +378,7 @@ impl Daemon {
                 self.sending.insert(order.key.clone(), order.wanted.hash);
                 self.uploader.start(self.accounts.get(&order.key.provider), *order);
             }
+            Effect::EndLook(provider) => self.uploader.end_look(&provider),
             Effect::Verify(look) => self.uploader.verify(self.accounts.get(&look.provider), *look),
             Effect::Record(changes) => self.saver.record(changes),
             Effect::Publish(state) => self.saver.publish(state),

@@ -1,18 +1,18 @@
 //! Performs uploads: has the bytes found that were meant, waits until one more request may go out, sends it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::accounts::Account;
 use super::shelf::{Found, Shelf};
 use super::{Inbox, Message, verifier};
-use crate::domain::asset::ContentHash;
+use crate::domain::asset::{ContentHash, ProviderName};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Confirmation, Input, Order, Outcome, UploadError};
@@ -26,6 +26,8 @@ pub(super) struct Uploader {
     clock: Arc<dyn Clock>,
     inbox: Inbox,
     tasks: JoinSet<()>,
+    /// What ends the last look at each provider before its time.
+    looks: BTreeMap<ProviderName, oneshot::Sender<()>>,
     /// Whether nothing more is to be sent.
     stopping: watch::Sender<bool>,
 }
@@ -37,6 +39,7 @@ impl Uploader {
             clock,
             inbox,
             tasks: JoinSet::new(),
+            looks: BTreeMap::new(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -78,13 +81,15 @@ impl Uploader {
             return tell(verifier::not_made(inspection, defect("there is no connection for it")));
         };
         let stopping = self.stopping.subscribe();
+        let (end, ended) = oneshot::channel();
+        self.looks.insert(inspection.provider.clone(), end);
         let again = inspection.clone();
         self.tasks.spawn(async move {
             let permit = || {
                 let limiter = limiter.clone();
                 async move { limiter.wait().await }.boxed()
             };
-            let work = verifier::inspect(inspection, &*provider, permit);
+            let work = verifier::inspect(inspection, &*provider, permit, ended);
             tokio::select! {
                 biased;
                 () = told_to_stop(stopping) => {}
@@ -93,6 +98,14 @@ impl Uploader {
                 })),
             }
         });
+    }
+
+    /// Has the look at a provider ask nothing more. What it found so far is told.
+    pub(super) fn end_look(&mut self, provider: &ProviderName) {
+        if let Some(end) = self.looks.remove(provider) {
+            // A look that is over already hears nothing.
+            let _ = end.send(());
+        }
     }
 
     /// What waits for its turn is not sent any more.

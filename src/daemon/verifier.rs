@@ -4,43 +4,59 @@
 use std::collections::HashSet;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 
 use crate::domain::failure::Failure;
 use crate::domain::verification::{Ask, Inspected, Inspection, Search, Sight};
 use crate::provider::{Cursor, Provider};
 
-/// Performs a look. `permit` waits until the account may be sent another request.
+/// Performs a look. `permit` waits until the account may be sent another request; `ended` is heard when nothing more
+/// is to be asked, between two requests.
 pub(super) async fn inspect(
     inspection: Inspection,
     provider: &dyn Provider,
     permit: impl Fn() -> BoxFuture<'static, ()> + Sync,
+    mut ended: oneshot::Receiver<()>,
 ) -> Inspected {
     let mut search = Search::new(&inspection.expected, &provider.kind().capabilities);
-    let failure = ask(&mut search, provider, permit).await.err();
-    let sights = search.finish(failure.is_none());
-    Inspected { inspection, sights, failure }
+    let end = ask(&mut search, provider, permit, &mut ended).await;
+    let broken_off = matches!(end, Ok(End::BrokenOff));
+    let failure = end.err();
+    let sights = search.finish(failure.is_none() && !broken_off);
+    Inspected { inspection, sights, failure, broken_off }
+}
+
+/// How a look ended that nothing went wrong with.
+enum End {
+    Complete,
+    BrokenOff,
 }
 
 /// A look that could not be made.
 pub(super) fn not_made(inspection: Inspection, failure: Failure) -> Inspected {
     let sights = vec![Sight::Unknown; inspection.expected.len()];
-    Inspected { inspection, sights, failure: Some(failure) }
+    Inspected { inspection, sights, failure: Some(failure), broken_off: false }
 }
 
 async fn ask(
     search: &mut Search,
     provider: &dyn Provider,
     permit: impl Fn() -> BoxFuture<'static, ()> + Sync,
-) -> Result<(), Failure> {
+    ended: &mut oneshot::Receiver<()>,
+) -> Result<End, Failure> {
     let mut cursor: Option<Cursor> = None;
     let mut turned = HashSet::new();
     loop {
         let ask = search.next_ask();
         if ask != Ask::Nothing {
-            permit().await;
+            tokio::select! {
+                biased;
+                _ = &mut *ended => return Ok(End::BrokenOff),
+                () = permit() => {}
+            }
         }
         match ask {
-            Ask::Nothing => return Ok(()),
+            Ask::Nothing => return Ok(End::Complete),
             Ask::Page => {
                 let page = provider.list(cursor.take()).await?;
                 for found in &page.media {
@@ -180,7 +196,8 @@ mod tests {
                 permits.fetch_add(1, Ordering::SeqCst);
                 Box::pin(std::future::ready(())) as BoxFuture<'static, ()>
             };
-            let inspected = inspect(inspection(), &provider, permit).await;
+            let (_end, ended) = oneshot::channel();
+            let inspected = inspect(inspection(), &provider, permit, ended).await;
             assert_eq!(inspected.sights, sights, "{what}");
             assert_eq!(*provider.asked.lock().unwrap(), asked, "{what}");
             assert_eq!(
@@ -190,5 +207,28 @@ mod tests {
             );
             assert_eq!(inspected.failure.is_some(), tail == Tail::Fails, "{what}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_is_told_to_end_asks_nothing_more_and_tells_what_it_found() {
+        let provider = Crowded::new(0, Tail::NeverEnds, &[]);
+        let (end, ended) = oneshot::channel();
+        let end = Mutex::new(Some(end));
+        let permits = AtomicUsize::new(0);
+        // It is told so while it waits for its second request.
+        let permit = || match permits.fetch_add(1, Ordering::SeqCst) {
+            0 => Box::pin(std::future::ready(())) as BoxFuture<'static, ()>,
+            _ => {
+                let _ = end.lock().unwrap().take().map(|end| end.send(()));
+                Box::pin(std::future::pending())
+            }
+        };
+        let mut inspection = inspection();
+        let missing = Expected { id: MediaId::new("missing").unwrap(), ..inspection.expected[0].clone() };
+        inspection.expected = inspection.expected.iter().cloned().chain([missing]).collect();
+        let inspected = inspect(inspection, &provider, permit, ended).await;
+        assert_eq!(inspected.sights, [Sight::Present, Sight::Present, Sight::Unknown]);
+        assert_eq!(*provider.asked.lock().unwrap(), (1, 0));
+        assert!(inspected.broken_off && inspected.failure.is_none());
     }
 }

@@ -232,7 +232,7 @@ pub enum Event {
         provider: ProviderName,
         /// Its entries.
         entries: usize,
-        /// How long one round of renewals takes.
+        /// How long one round of renewals takes, with the looks at what is there that fall into it.
         round: Duration,
         /// How long it may take.
         margin: Duration,

@@ -59,6 +59,8 @@ pub struct Capabilities {
     pub retention: Duration,
     /// Whether it can say what it holds.
     pub can_list: bool,
+    /// How many media a page of its list names at most.
+    pub list_page: usize,
     /// Whether it can say if it holds one media.
     pub can_find: bool,
     /// Whether all requests of an account count against one limit, so that a list that is refused for asking too often

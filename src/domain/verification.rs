@@ -48,6 +48,8 @@ pub struct Inspected {
     pub sights: Vec<Sight>,
     /// What ended the look before its time, if anything did.
     pub failure: Option<Failure>,
+    /// Whether it was told to end before its time.
+    pub broken_off: bool,
 }
 
 /// What was found of one media.
@@ -179,6 +181,16 @@ impl Search {
     }
 }
 
+/// How many requests a look takes that finds all of so many media, where the account holds no others.
+#[must_use]
+pub fn requests_of_a_look(media: usize, capabilities: &Capabilities) -> usize {
+    match (capabilities.can_list, capabilities.can_find) {
+        (true, _) => media.div_ceil(capabilities.list_page.max(1)).min(PAGES_MAX),
+        (false, true) => media.min(NAMES_MAX),
+        (false, false) => 0,
+    }
+}
+
 /// So many pages are asked for however few media are ours.
 const PAGES_MIN: usize = 10;
 /// The most pages of one look.
@@ -215,6 +227,7 @@ mod tests {
             handle: HandleKind::PublicUrl,
             retention: std::time::Duration::from_secs(3600),
             can_list,
+            list_page: 1_000,
             can_find,
             one_limit: false,
             can_delete: false,
@@ -307,6 +320,21 @@ mod tests {
         let mut search = Search::new(&expected(3), &capabilities(true, false));
         assert_eq!(play(&mut search, &[1], &[], Some(1)), (1, 0));
         assert_eq!(search.finish(true), [Sight::Gone, Sight::Present, Sight::Gone]);
+    }
+
+    #[test]
+    fn a_look_costs_a_request_for_each_page_or_else_for_each_name_up_to_a_hundred() {
+        for (media, list, find, requests) in [
+            (0, true, true, 0),
+            (1_000, true, true, 1),
+            (1_001, true, false, 2),
+            (99_000_000, true, true, PAGES_MAX),
+            (70, false, true, 70),
+            (700, false, true, NAMES_MAX),
+            (700, false, false, 0),
+        ] {
+            assert_eq!(requests_of_a_look(media, &capabilities(list, find)), requests, "{media}");
+        }
     }
 
     #[test]

@@ -226,7 +226,8 @@ impl World<'_> {
             Effect::Verify(inspection) => self.inspect(*inspection),
             Effect::Record(changes) => return self.record(changes),
             Effect::Publish(state) => return self.publish(*state),
-            Effect::ConsumeApproval => {}
+            // Its answer is on its way.
+            Effect::EndLook(_) | Effect::ConsumeApproval => {}
         }
         Ok(())
     }

@@ -129,7 +129,10 @@ impl World<'_> {
         };
         let sights = inspection.expected.iter().map(see).collect();
         let takes_ms = self.rng.i64(100..5_000);
-        self.give(takes_ms, Input::Verified(Box::new(Inspected { inspection, sights, failure })));
+        self.give(
+            takes_ms,
+            Input::Verified(Box::new(Inspected { inspection, sights, failure, broken_off: false })),
+        );
     }
 
     fn bytes_of(&self, order: &Order, source: Source) -> Option<(Source, Bytes)> {

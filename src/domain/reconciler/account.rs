@@ -329,16 +329,20 @@ impl Reconciler {
             }
             None => patience,
         };
+        // What is left of a look can wait.
+        let mut alone = false;
         if let Some(wait) = wait {
             let until = steady + wait;
             if account.paused_until.is_none_or(|present| present < until) {
                 account.paused_until = Some(until);
+                alone = true;
                 turn.events.push(Event::AccountPaused { provider: provider.clone(), wait });
             }
         }
         account.reading = Reading::NotAsked;
         match account.breaker.on_failure(failure.class, steady, &account.terms) {
             BreakerChange::Opened => {
+                alone = true;
                 if matches!(self.mode, Mode::Once { .. }) {
                     account.breaker.probe_by(steady + PASS_PROBES_AFTER);
                 }
@@ -350,6 +354,9 @@ impl Reconciler {
             }
             BreakerChange::Closed => turn.events.push(Event::AccountRecovered { provider: provider.clone() }),
             BreakerChange::Unchanged => {}
+        }
+        if alone && account.verifying.is_under_way() {
+            turn.effects.push(Effect::EndLook(provider.clone()));
         }
     }
 

@@ -114,6 +114,8 @@ pub enum Effect {
     Upload(Box<Order>),
     /// Look at whether a provider holds what it should.
     Verify(Box<Inspection>),
+    /// Ask nothing more in the look that is under way at a provider. What it has found is told all the same.
+    EndLook(ProviderName),
     /// Make changes durable.
     Record(Vec<Change>),
     /// Show the state to readers.

@@ -47,7 +47,7 @@ pub struct Capacity {
     pub provider: ProviderName,
     /// Its entries.
     pub entries: usize,
-    /// How long one round of renewals takes.
+    /// How long one round of renewals takes, with the looks at what is there that fall into it.
     pub round: Duration,
     /// How long it may take.
     pub margin: Duration,
@@ -67,10 +67,11 @@ impl Reconciler {
     pub fn capacity(&self) -> Vec<Capacity> {
         let capacity = |(name, account): (&ProviderName, &Account)| {
             let entries = self.entries.keys().filter(|key| key.provider == *name).count();
-            let rate = account.config.rate;
-            let round =
-                rate.per.saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX)) / rate.requests.max(1);
-            Capacity { provider: name.clone(), entries, round, margin: account.terms.margin }
+            let (rate, margin) = (account.config.rate, account.terms.margin);
+            let requests = entries.saturating_add(account.requests_of_looks(entries, margin));
+            let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+            let round = rate.per.saturating_mul(requests) / rate.requests.max(1);
+            Capacity { provider: name.clone(), entries, round, margin }
         };
         self.accounts.iter().map(capacity).collect()
     }

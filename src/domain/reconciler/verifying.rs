@@ -17,7 +17,7 @@ use crate::domain::plan::Wanted;
 use crate::domain::renewal_id;
 use crate::domain::state::Handle;
 use crate::domain::time::{Now, Timestamp};
-use crate::domain::verification::{Expected, Inspected, Inspection, Sight};
+use crate::domain::verification::{Expected, Inspected, Inspection, Sight, requests_of_a_look};
 
 /// What is known about an account from looking at what it holds.
 #[derive(Debug, Default)]
@@ -36,6 +36,10 @@ pub(super) struct Verifying {
 }
 
 impl Verifying {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way
+    }
+
     /// Another interval counts from now on.
     pub(super) fn forget_plan(&mut self) {
         self.due_at = None;
@@ -47,6 +51,16 @@ impl Account {
     fn verify_every(&self) -> Option<Duration> {
         let can = self.config.kind.capabilities.can_list || self.config.kind.capabilities.can_find;
         (can && !self.config.verify.is_zero() && self.scope.is_some()).then_some(self.config.verify)
+    }
+
+    /// How many requests are spent on looking in so long a time, if there are so many media.
+    pub(super) fn requests_of_looks(&self, media: usize, length: Duration) -> usize {
+        if self.config.verify.is_zero() {
+            return 0;
+        }
+        let looks = length.as_millis().div_ceil(self.config.verify.as_millis().max(1));
+        let each = requests_of_a_look(media, &self.config.kind.capabilities);
+        each.saturating_mul(usize::try_from(looks).unwrap_or(usize::MAX))
     }
 
     /// When the next look is, where that is a matter of time.
@@ -131,13 +145,18 @@ impl Reconciler {
 
     /// What a look came to. What was uploaded again since it began is not judged by it.
     pub(super) fn take_inspected(&mut self, inspected: &Inspected, turn: &mut Turn) {
-        let Inspected { inspection, sights, failure } = inspected;
+        let Inspected { inspection, sights, failure, broken_off } = inspected;
         let Some(account) = self.accounts.get_mut(&inspection.provider) else { return };
         account.verifying.under_way = false;
         if account.scope.as_ref() != Some(&inspection.scope) {
             return;
         }
-        self.note_failed_look(&inspection.provider, failure.as_ref(), turn);
+        // Looks keep their beat, but one that took long, or was broken off, is not followed by another at once.
+        let rested = turn.now.steady + account.config.verify * 9 / 10;
+        account.verifying.due_at = account.verifying.due_at.max(Some(rested));
+        if !broken_off {
+            self.note_failed_look(&inspection.provider, failure.as_ref(), turn);
+        }
         let (mut gone, mut present) = (Vec::new(), Vec::new());
         for (media, sight) in inspection.expected.iter().zip(sights) {
             let Some(life) = self.life_of(media, inspection.ordered, turn.now) else { continue };
@@ -159,7 +178,7 @@ impl Reconciler {
             present: present.len(),
             gone: gone.len(),
         });
-        self.learn(inspection, failure.is_none(), &gone, &present, turn);
+        self.learn(inspection, failure.is_none() && !broken_off, &gone, &present, turn);
     }
 
     /// A failed look says nothing about uploads: whoever may not list may upload all the same. Only a wish to wait

@@ -25,6 +25,7 @@ pub static KIND: Kind = Kind {
         // "up to 48 hours"; whether an upload under the same name restarts the time is not documented.
         retention: Duration::from_secs(48 * 3600),
         can_list: true,
+        list_page: 1_000,
         can_find: true,
         // No limit is documented for media, and the older ones were per resource.
         one_limit: false,

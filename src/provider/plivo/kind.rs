@@ -24,6 +24,7 @@ pub static KIND: Kind = Kind {
         // Unused media; a media that was sent lives for a year, which an upload can't know.
         retention: Duration::from_secs(6 * 3600),
         can_list: true,
+        list_page: 20,
         can_find: true,
         // 300 requests in 5 s per account, whatever they are for.
         one_limit: true,

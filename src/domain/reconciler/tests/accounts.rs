@@ -116,6 +116,21 @@ fn a_table_that_becomes_another_kind_is_a_provider_that_nothing_is_known_of() {
 }
 
 #[test]
+fn looks_are_part_of_what_an_account_has_to_carry() {
+    // Looks take a page of seven media each, and there are twenty-four of them in the margin.
+    for (verify, requests) in [(HOUR, 70 + 24 * 10), (Duration::ZERO, 70)] {
+        let mut manifest = manifest(&[("*.png", &["named"])]);
+        manifest.providers.get_mut("named").unwrap().verify = verify;
+        let mut world = World::new(manifest);
+        (0..70).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        world.run(MINUTE);
+        let capacity = world.engine.capacity();
+        let named = capacity.iter().find(|capacity| capacity.provider.as_str() == "named").unwrap();
+        assert_eq!((named.entries, named.round), (70, SECOND * requests / 10));
+    }
+}
+
+#[test]
 fn what_is_under_way_when_a_table_becomes_another_kind_still_counts_as_under_way() {
     let mut world = World::new(manifest(&[("*.png", &["named"])]));
     world.latency = MINUTE;

@@ -156,6 +156,41 @@ fn an_account_that_is_down_or_asks_to_wait_is_not_looked_at() {
 }
 
 #[test]
+fn a_look_ends_when_its_account_is_to_be_left_alone_and_the_next_one_comes_as_ever() {
+    for class in [FailureClass::Throttled, FailureClass::CredentialsRefused] {
+        let mut world = world_with(5, at("named"));
+        world.run(30 * MINUTE);
+        world.lose("0.png", "named");
+        world.latency = 10 * MINUTE;
+        while world.looks.is_empty() {
+            world.run(Duration::from_secs(10));
+        }
+        world.latency = Duration::from_secs(1);
+        let mut failure = Failure::without_answer(class, "not now");
+        failure.retry_after = (class == FailureClass::Throttled).then_some(5 * MINUTE);
+        world.mood.insert(provider("named"), Mood::Failing(failure));
+        world.write("new.png", b"new");
+        world.run(10 * Duration::from_secs(1));
+        assert_eq!(world.broken_off, 1, "{class}");
+        world.mend("named");
+        world.run(58 * MINUTE);
+        assert_eq!((world.looks.len(), vanished(&world)), (1, 0), "{class}: nothing is known from it");
+        world.run(3 * MINUTE);
+        assert_eq!((world.looks.len(), vanished(&world)), (2, 1), "{class}");
+    }
+}
+
+#[test]
+fn a_look_that_takes_long_is_not_followed_by_another_at_once() {
+    let mut world = world_with(5, at("named"));
+    world.run(30 * MINUTE);
+    world.latency = 50 * MINUTE;
+    world.run(10 * HOUR);
+    assert!(world.looks.len() > 4);
+    assert!(world.looks.windows(2).all(|pair| pair[1].0.saturating_since(pair[0].0) >= (50 + 54) * MINUTE));
+}
+
+#[test]
 fn a_look_that_is_to_wait_holds_uploads_only_where_the_account_has_one_limit_for_both() {
     for (name, held) in [("named", false), ("numbered", true)] {
         let mut world = world_with(5, at(name));

@@ -99,6 +99,8 @@ pub(super) struct World {
     pub looks_fail: Option<Failure>,
     /// When looks began, and how many questions they took.
     pub looks: Vec<(Timestamp, ProviderName, usize)>,
+    /// Looks that were told to end before their time.
+    pub broken_off: usize,
     stored: BTreeMap<String, Stored>,
     replies: Vec<(Timestamp, Input)>,
     uploads: u64,
@@ -150,6 +152,7 @@ impl World {
             uploads_fail: false,
             looks_fail: None,
             looks: Vec::new(),
+            broken_off: 0,
             stored: BTreeMap::new(),
             replies: Vec::new(),
             uploads: 0,
@@ -307,6 +310,7 @@ impl World {
             }
             Effect::Upload(order) => self.upload(*order),
             Effect::Verify(inspection) => self.inspect(*inspection),
+            Effect::EndLook(name) => self.break_off(&name),
             Effect::Record(changes) => {
                 let result = self.write_state();
                 if result.is_ok() {

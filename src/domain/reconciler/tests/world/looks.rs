@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Mood, NAMED, World};
-use crate::domain::asset::MediaId;
+use crate::domain::asset::{MediaId, ProviderName};
 use crate::domain::reconciler::Input;
-use crate::domain::verification::{Ask, Inspected, Inspection, Search};
+use crate::domain::verification::{Ask, Inspected, Inspection, Search, Sight};
 
 impl World {
     /// Takes a media away behind our back.
@@ -29,8 +29,21 @@ impl World {
         let questions = if failure.is_none() { self.answer(&inspection, &mut search) } else { 1 };
         self.looks.push((self.now.steady, inspection.provider.clone(), questions));
         let sights = search.finish(failure.is_none());
-        let inspected = Inspected { inspection, sights, failure };
+        let inspected = Inspected { inspection, sights, failure, broken_off: false };
         self.reply(self.latency, Input::Verified(Box::new(inspected)));
+    }
+
+    /// Ends the look that is under way before it found anything.
+    pub(super) fn break_off(&mut self, name: &ProviderName) {
+        for (at, input) in &mut self.replies {
+            if let Input::Verified(look) = input
+                && look.inspection.provider == *name
+            {
+                look.sights.fill(Sight::Unknown);
+                (*at, look.failure, look.broken_off) = (self.now.steady, None, true);
+                self.broken_off += 1;
+            }
+        }
     }
 
     /// Answers all questions of a look, and counts them.

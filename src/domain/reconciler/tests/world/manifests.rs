@@ -19,6 +19,7 @@ const fn capabilities(naming: Naming, hours: u64) -> Capabilities {
         handle: HandleKind::PublicUrl,
         retention: Duration::from_secs(hours * 3600),
         can_list: true,
+        list_page: 7,
         can_find: true,
         one_limit: matches!(naming, Naming::Server),
         can_delete: false,
