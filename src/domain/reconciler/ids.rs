@@ -3,7 +3,7 @@
 //! An ID with its content's hash in it can only ever hold that content. Any other is a place: an upload there
 //! replaces what lies there, whether or not the reply arrives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::entry::Entry;
@@ -43,6 +43,30 @@ impl Places {
         for place in after {
             self.0.entry(*place).or_default().push(key.clone());
         }
+    }
+}
+
+/// Who waits for what becomes of another entry under an ID, by its digest. Each waits at the ID that it claims.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(HashMap<u64, BTreeSet<EntryKey>>);
+
+impl Waiting {
+    pub(super) fn join(&mut self, claim: u64, key: &EntryKey) {
+        self.0.entry(claim).or_default().insert(key.clone());
+    }
+
+    pub(super) fn leave(&mut self, claim: u64, key: &EntryKey) {
+        if let Some(there) = self.0.get_mut(&claim) {
+            there.remove(key);
+            if there.is_empty() {
+                self.0.remove(&claim);
+            }
+        }
+    }
+
+    /// All who wait there; they wait no more.
+    pub(super) fn take(&mut self, claim: u64) -> BTreeSet<EntryKey> {
+        self.0.remove(&claim).unwrap_or_default()
     }
 }
 
@@ -173,6 +197,15 @@ impl Reconciler {
         let live = entry.record.as_ref().and_then(|record| record.live());
         let holder = live.and_then(|live| self.claims.get(&claim_of(key, &live.id)));
         holder.is_some_and(|holder| holder != key)
+    }
+
+    /// An upload is over, whatever came of it: those are looked at again that wait at the ID that it was for, at the
+    /// one that the entry claims, or where it was until now.
+    pub(super) fn wake_those_that_wait(&mut self, entry: &Entry, order: &Order, places_before: &[u64]) {
+        let sent_to = order.wanted.id.as_ref().map(|id| claim_of(&order.key, id));
+        for claim in places_before.iter().copied().chain(sent_to).chain(entry.claim) {
+            self.dirty.append(&mut self.waiting.take(claim));
+        }
     }
 
     /// Takes a URL back from readers that does not have the bytes any more whose hash is recorded for it.

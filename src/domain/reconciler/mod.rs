@@ -25,7 +25,7 @@ use std::time::Duration;
 use account::Account;
 use entry::Entry;
 use files::Files;
-use ids::Places;
+use ids::{Places, Waiting};
 pub use recording::LastWords;
 use recording::Recording;
 pub use report::{Capacity, Summary};
@@ -155,14 +155,17 @@ pub struct Reconciler {
     dirty: BTreeSet<EntryKey>,
     /// Whether all of them are to be looked at.
     all_dirty: bool,
-    /// Entries that wait for what another one with their ID is uploading.
-    sharing: BTreeSet<EntryKey>,
+    /// Entries that wait for what becomes of another one with their ID.
+    waiting: Waiting,
     retirement: Retirement,
     recording: Recording,
     /// Wall clock less steady clock, in milliseconds, when the agenda was made.
     clock_offset_ms: i64,
     started: Timestamp,
     stopping: bool,
+    /// How often an entry was looked at anew.
+    #[cfg(test)]
+    reviews: usize,
 }
 
 /// What a turn collects.
@@ -190,13 +193,15 @@ impl Reconciler {
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
             all_dirty: false,
-            sharing: BTreeSet::new(),
+            waiting: Waiting::default(),
             retirement: Retirement::new(state.root),
             recording: Recording::new(state.lineage, state.serial),
             clock_offset_ms: offset_ms(now),
             started: now.steady,
             stopping: false,
             manifest,
+            #[cfg(test)]
+            reviews: 0,
         };
         this.files.remember(&state.records, now);
         this.entries =

@@ -20,6 +20,10 @@ use crate::domain::time::{Now, Timestamp};
 impl Reconciler {
     /// Looks at an entry anew; `seen` is what is known of its file.
     pub(super) fn review(&mut self, key: &EntryKey, seen: Option<&Observation>, turn: &mut Turn) {
+        #[cfg(test)]
+        {
+            self.reviews += 1;
+        }
         let Some(mut entry) = self.detach(key) else { return };
         self.unplace(key, &mut entry);
         self.let_the_dead_go(key, &mut entry, turn);
@@ -51,6 +55,7 @@ impl Reconciler {
         if entry.is_retired() {
             // Whoever is given its ID need not wait for its end.
             if let Some(claim) = entry.claim.take() {
+                self.waiting.leave(claim, key);
                 self.release(claim, key);
             }
             return self.wake(key, entry, end.unwrap_or(turn.now.steady));
@@ -104,16 +109,17 @@ impl Reconciler {
     ) -> Result<Wanted, Block> {
         let wanted = self.want_unclaimed(key, entry, seen);
         let claim = self.claim_for(key, entry, wanted.as_ref().ok());
-        if entry.claim != claim
-            && let Some(old) = std::mem::replace(&mut entry.claim, claim)
-        {
-            self.release(old, key);
+        if let Some(old) = std::mem::replace(&mut entry.claim, claim) {
+            self.waiting.leave(old, key);
+            if entry.claim != Some(old) {
+                self.release(old, key);
+            }
         }
         let wanted = wanted?;
         let Some(claim) = claim else { return Ok(wanted) };
         if let Some(block) = self.occupied(key, entry, claim, &wanted) {
             self.release(claim, key);
-            self.sharing.insert(key.clone());
+            self.waiting.join(claim, key);
             return Err(block);
         }
         let holder = self.claims.entry(claim).or_insert_with(|| key.clone()).clone();
@@ -238,6 +244,7 @@ impl Reconciler {
     fn forget(&mut self, key: &EntryKey, entry: &Entry) {
         self.entries.remove(key);
         if let Some(claim) = entry.claim {
+            self.waiting.leave(claim, key);
             self.release(claim, key);
         }
         self.retirement.leaving.remove(key);

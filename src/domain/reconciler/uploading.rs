@@ -154,10 +154,12 @@ impl Reconciler {
         wanted: &Wanted,
         turn: &mut Turn,
     ) -> bool {
-        let holder = entry.claim.and_then(|claim| self.claims.get(&claim)).filter(|holder| *holder != key);
+        let Some(claim) = entry.claim else { return false };
+        let holder = self.claims.get(&claim).filter(|holder| *holder != key);
         let Some(holding) = holder.and_then(|holder| self.entries.get(holder)) else { return false };
         if holding.in_flight {
-            self.sharing.insert(key.clone());
+            self.waiting.join(claim, key);
+            self.wake(key, entry, turn.now.steady + TAKEN_RETRY);
             return true;
         }
         let Some(handle) = holding.record.as_ref().and_then(|record| record.live()).cloned() else {
@@ -188,6 +190,7 @@ impl Reconciler {
         }
         self.compare_clocks(outcome, turn);
         let Some(mut entry) = self.detach(key) else { return };
+        let places_before = self.places_of(key, entry.record.as_deref());
         entry.in_flight = false;
         match &outcome.result {
             Ok(confirmation) => self.confirmed(&mut entry, outcome, confirmation, turn),
@@ -197,9 +200,9 @@ impl Reconciler {
             }
             Err(UploadError::Cancelled) => {}
         }
+        self.wake_those_that_wait(&entry, &outcome.order, &places_before);
         self.attach(key, entry);
         self.dirty.insert(key.clone());
-        self.dirty.append(&mut self.sharing);
     }
 
     fn confirmed(

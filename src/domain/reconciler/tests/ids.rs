@@ -200,6 +200,31 @@ fn what_is_published_is_found_again_when_its_table_comes_after_the_start() {
 }
 
 #[test]
+fn what_becomes_of_an_upload_is_of_interest_to_those_alone_that_wait_for_its_id() {
+    let mut world = World::new(named(&[("taken-*.png", "logo.png"), ("other-*.png", "{path}")]));
+    (0..200_u8).for_each(|number| world.write(&format!("taken-{number}.png"), &[number]));
+    world.run(MINUTE);
+    assert_eq!(world.requests_to("named"), 1, "the scene is set: one has the ID, and all others want it");
+    let before = world.engine.reviews;
+    (0..100_u8).for_each(|number| world.write(&format!("other-{number}.png"), &[number]));
+    world.run(20 * SECOND);
+    assert_eq!(world.requests_to("named"), 101);
+    let reviews = world.engine.reviews - before;
+    // Those that wait look twice a minute whether they need to wait any longer.
+    assert!(reviews <= 100 * 4 + 200, "{reviews}");
+}
+
+#[test]
+fn many_that_share_a_handle_cost_one_upload_and_have_it_at_once() {
+    let mut world = World::new(named(&[("*.png", "{hash16}.png")]));
+    (0..200_u8).for_each(|number| world.write(&format!("{number}.png"), b"the same"));
+    world.run(2 * SECOND);
+    assert_eq!(world.requests_to("named"), 1);
+    assert!((0..200).all(|number| world.url(&format!("{number}.png"), "named").is_some()));
+    assert!(world.engine.reviews <= 200 * 5, "{}", world.engine.reviews);
+}
+
+#[test]
 fn whoever_shares_a_handle_knows_its_age() {
     let mut world = published(&[("a.png", "{hash16}.png"), ("b.png", "{hash16}.png")]);
     world.run(10 * HOUR);
