@@ -253,7 +253,8 @@ fn difference(recorded: &Wanted, wanted: &Wanted, moved: bool) -> Option<Reason>
 }
 
 /// Whether two IDs are the same, or those of renewals of the same.
-fn is_same_id(one: Option<&MediaId>, other: Option<&MediaId>) -> bool {
+#[must_use]
+pub fn is_same_id(one: Option<&MediaId>, other: Option<&MediaId>) -> bool {
     let original = |id: Option<&MediaId>| id.map(|id| renewal_id::original(id).unwrap_or_else(|| id.clone()));
     one == other || original(one) == original(other)
 }

@@ -14,6 +14,7 @@ use crate::domain::asset::{ContentHash, EntryKey, MediaId, Scope};
 use crate::domain::failure::FailureClass;
 use crate::domain::kind::Naming;
 use crate::domain::plan::{Block, Verdict, Wanted};
+use crate::domain::renewal_id;
 use crate::domain::state::{Handle, Record};
 use crate::domain::time::Timestamp;
 
@@ -101,6 +102,20 @@ impl Reconciler {
         places.sort_unstable();
         places.dedup();
         places
+    }
+
+    /// The ID that an entry claims: that of its content, or, while that is not known, that of what is published.
+    pub(super) fn claim_for(&self, key: &EntryKey, entry: &Entry, wanted: Option<&Wanted>) -> Option<u64> {
+        let kind = self.accounts.get(&key.provider)?.config.kind;
+        if kind.capabilities.naming != Naming::Client {
+            return None;
+        }
+        let published = || {
+            let handle = entry.record.as_ref().and_then(|record| record.live());
+            handle.map(|handle| renewal_id::original(&handle.id).unwrap_or_else(|| handle.id.clone()))
+        };
+        let id = wanted.and_then(|wanted| wanted.id.clone()).or_else(published)?;
+        Some(claim_of(key, &id))
     }
 
     fn other_lives_at(&self, other: &EntryKey, place: u64) -> bool {

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use super::entry::{Entry, Lane, Standing};
 use super::files::is_of_folder;
-use super::ids::claim_of;
 use super::recording::Visible;
 use super::{Event, Mode, Reconciler, Turn};
 use crate::domain::asset::EntryKey;
-use crate::domain::kind::Naming;
 use crate::domain::lease::{Schedule, on_steady_clock};
 use crate::domain::observation::{Observation, Refusal};
 use crate::domain::plan::{self, Block, Reason, Verdict, Wanted};
@@ -131,17 +129,6 @@ impl Reconciler {
         }
         self.claims.insert(claim, key.clone());
         Ok(wanted)
-    }
-
-    /// The ID that an entry claims: that of its content, or, while that is not known, that of what is published.
-    pub(super) fn claim_for(&self, key: &EntryKey, entry: &Entry, wanted: Option<&Wanted>) -> Option<u64> {
-        let kind = self.accounts.get(&key.provider)?.config.kind;
-        if kind.capabilities.naming != Naming::Client {
-            return None;
-        }
-        let published = || entry.record.as_ref().and_then(|record| record.live()).map(|handle| &handle.id);
-        let id = wanted.and_then(|wanted| wanted.id.as_ref()).or_else(published)?;
-        Some(claim_of(key, id))
     }
 
     pub(super) fn want_unclaimed(

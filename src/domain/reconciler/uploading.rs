@@ -12,7 +12,7 @@ use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId, Scope};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::observation::{Hint, Observation};
-use crate::domain::plan::{Reason, Wanted};
+use crate::domain::plan::{Reason, Wanted, is_same_id};
 use crate::domain::retry::{Gate, backoff, refused_content_rest};
 use crate::domain::state::{Handle, Previous, Record, Trouble};
 use crate::domain::time::{Now, Timestamp};
@@ -169,7 +169,7 @@ impl Reconciler {
         let own = entry.record.as_ref().and_then(|record| record.live());
         let fresher = own.is_none_or(|own| own.hash != handle.hash || own.expires_at < handle.expires_at);
         let same = handle.hash == wanted.hash
-            && Some(&handle.id) == wanted.id.as_ref()
+            && is_same_id(Some(&handle.id), wanted.id.as_ref())
             && handle.content_type == wanted.content_type
             && handle.cache_control == wanted.cache_control;
         let Some(account) = self.accounts.get(&key.provider) else { return false };
@@ -234,7 +234,10 @@ impl Reconciler {
         entry.gates = None;
         entry.in_doubt = false;
         entry.uploaded_at = Some(outcome.sent.steady);
-        entry.first_uploaded_at = first_upload(entry, &handle, outcome.sent.steady);
+        entry.first_uploaded_at = match self.is_used_by_holder(entry, &handle.id) {
+            true => None,
+            false => first_upload(entry, &handle, outcome.sent.steady),
+        };
         let from_kept_copy = outcome.source == Some(Source::KeptCopy) && !self.is_in_folder(key, wanted);
         self.adopt(key, entry, *reason, handle, from_kept_copy, turn);
     }

@@ -13,9 +13,9 @@ use crate::domain::asset::{EntryKey, MediaId, ProviderName};
 use crate::domain::experience::{Assumptions, Experience, Life};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::kind::{Naming, Replacing};
-use crate::domain::plan::Wanted;
+use crate::domain::plan::{Wanted, is_same_id};
 use crate::domain::renewal_id;
-use crate::domain::state::Handle;
+use crate::domain::state::{Handle, Record};
 use crate::domain::time::{Now, Timestamp};
 use crate::domain::verification::{Expected, Inspected, Inspection, Sight, requests_of_a_look};
 
@@ -358,18 +358,24 @@ impl Reconciler {
         if !account.verifying.renews_under_new_ids || !self.may_vary_id(entry) {
             return None;
         }
+        let records = [entry.record.as_deref(), self.record_of_holder(entry)];
+        let record = records.into_iter().flatten().find(|record| has_used(record, id))?;
         let original = renewal_id::original(id).unwrap_or_else(|| id.clone());
-        let is_used =
-            |other: &MediaId| *other == original || renewal_id::original(other).as_ref() == Some(&original);
-        let record = entry.record.as_ref()?;
-        let mut known = record.current.iter().map(|handle| &handle.id);
-        if !known.any(is_used) && !record.previous.iter().any(|previous| is_used(&previous.id)) {
-            return None;
-        }
         let url = record.current.as_ref().and_then(|handle| handle.url.as_ref()).map_or(0, |url| url.len());
         let renewed = renewal_id::renewed(&original, wall)?;
         let longer = renewed.as_str().len() - original.as_str().len();
         (url + longer <= account.config.kind.capabilities.max_url_bytes).then_some(renewed)
+    }
+
+    /// Whether the entry that an ID is shared with has been published under it, so that the ID's clock runs already.
+    pub(super) fn is_used_by_holder(&self, entry: &Entry, id: &MediaId) -> bool {
+        self.record_of_holder(entry).is_some_and(|record| has_used(record, id))
+    }
+
+    /// Nothing where that is the entry itself, which is detached.
+    fn record_of_holder(&self, entry: &Entry) -> Option<&Record> {
+        let holder = self.claims.get(&entry.claim?)?;
+        self.entries.get(holder)?.record.as_deref()
     }
 
     /// Whether the manifest lets the ID change: an ID without a hash in it is a promise that the URL never does.
@@ -384,6 +390,13 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// Whether a record has a handle under an ID or under that of a renewal of the same.
+fn has_used(record: &Record, id: &MediaId) -> bool {
+    let older = record.previous.iter().map(|older| &older.id);
+    let known = record.current.iter().map(|handle| &handle.id).chain(older);
+    known.into_iter().any(|known| is_same_id(Some(known), Some(id)))
 }
 
 /// How long ago a handle was uploaded; by the clock that nobody can set, where that saw it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{HOUR, MINUTE, Mood, World, manifest, provider};
+use crate::domain::asset::MediaType;
 use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
 use crate::domain::manifest::{IdTemplate, Manifest};
@@ -242,6 +243,41 @@ fn whoever_shares_a_handle_knows_its_age() {
     let ages: Vec<Duration> = world.events.iter().filter_map(age).collect();
     assert_eq!(ages.len(), 2);
     assert_eq!(ages[0], ages[1]);
+}
+
+#[test]
+fn a_copy_does_not_end_with_the_first_clock_of_its_id_where_overwriting_restarts_none() {
+    const FILES: [(&str, &str); 4] = [
+        ("a.png", "{hash16}.png"),
+        ("b.png", "{hash16}.png"),
+        ("new.png", "{hash16}.png"),
+        ("copy.png", "{hash16}.png"),
+    ];
+    for (case, uploads) in [("the same", 0), ("its file is gone", 0), ("another type", 1)] {
+        let mut world = published(&FILES[..2]);
+        world.overwriting_keeps_clock = true;
+        let mut manifest = named(&FILES);
+        if case == "another type" {
+            manifest.rules[3].content_type = Some(MediaType::new("audio/mpeg").unwrap());
+        }
+        world.give(Input::Manifest(Arc::new(manifest)));
+        world.run(6 * 24 * HOUR);
+        assert_eq!(world.count(|event| matches!(event, Event::OverwritingKeepsClock { .. })), 1);
+        world.write("new.png", b"new");
+        world.run(30 * HOUR);
+        if case == "its file is gone" {
+            world.remove("new.png");
+            world.run(HOUR);
+        }
+        let before = world.requests_to("named");
+        world.write("copy.png", b"new");
+        world.run(MINUTE);
+        assert_eq!(world.requests_to("named") - before, uploads, "{case}");
+        assert_eq!(world.url("copy.png", "named") == world.url("new.png", "named"), uploads == 0, "{case}");
+        world.dead_urls_seen = 0;
+        world.run(5 * 24 * HOUR);
+        assert_eq!(world.dead_urls_seen, 0, "{case}");
+    }
 }
 
 #[test]
