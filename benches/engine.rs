@@ -77,7 +77,11 @@ fn settled(entries: usize) -> (Reconciler, State, Now) {
     let mut engine = Reconciler::new(Mode::Daemon, Arc::new(read_manifest()), state, 0, now);
     let provider = ProviderName::new("bandwidth").expect("a good name");
     let mut inputs = vec![
-        Input::Account { provider, result: Ok(Scope::new("5500012").expect("a good account")) },
+        Input::Account {
+            provider,
+            result: Ok(Scope::new("5500012").expect("a good account")),
+            is_new: false,
+        },
         Input::Scanned(report(entries)),
     ];
     while !inputs.is_empty() {

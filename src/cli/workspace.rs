@@ -227,7 +227,7 @@ impl Workspace {
         let engine = Reconciler::new(Mode::Plan, self.manifest.clone(), state, 0, now);
         let accounts = self.manifest.providers.iter().filter_map(|(name, config)| {
             let scope = provider::scope_of(config, &ProcessEnvironment)?;
-            Some(Input::Account { provider: name.clone(), result: Ok(scope) })
+            Some(Input::Account { provider: name.clone(), result: Ok(scope), is_new: false })
         });
         (engine, accounts.collect())
     }

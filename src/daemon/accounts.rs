@@ -4,6 +4,7 @@
 //! for one: what was found before stays in use.
 
 use std::collections::BTreeMap;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use super::{Inbox, Message, guarded};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::{Manifest, ProviderConfig, Rate, Setting};
 use crate::domain::reconciler::Input;
-use crate::provider::credentials::{CredentialError, Lookups, unresolved};
+use crate::provider::credentials::{CredentialError, Lookups, Mark, resolve_all, unresolved};
 use crate::provider::http::HttpClient;
-use crate::provider::{Provider, connect};
+use crate::provider::{Provider, connect_with};
 
 /// What a connected account is used with.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub(super) struct Accounts {
     /// Those of every manifest that was in force: entries of one that vanished may still need it.
     configs: BTreeMap<ProviderName, ProviderConfig>,
     connected: BTreeMap<ProviderName, Account>,
+    /// What tells the credentials of each that were found last from others.
+    marks: BTreeMap<ProviderName, Mark>,
     limiters: BTreeMap<ProviderName, (Rate, Arc<Limiter>)>,
     threads: BTreeMap<ProviderName, Threads>,
     source: Source,
@@ -40,7 +43,12 @@ pub(super) struct Accounts {
 struct Source {
     lookups: Arc<dyn Lookups>,
     http: HttpClient,
+    /// Makes marks that mean nothing outside this process.
+    marker: RandomState,
 }
+
+/// What a look-up found.
+type Connection = (Arc<dyn Provider>, Mark);
 
 /// The threads that look up one account's credentials.
 #[derive(Debug, Default)]
@@ -60,7 +68,7 @@ struct Threads {
 pub(super) struct Answer {
     provider: ProviderName,
     number: u64,
-    result: Result<Arc<dyn Provider>, String>,
+    result: Result<Connection, String>,
 }
 
 impl Accounts {
@@ -73,9 +81,10 @@ impl Accounts {
         Self {
             configs: manifest.providers.clone(),
             connected: BTreeMap::new(),
+            marks: BTreeMap::new(),
             limiters: BTreeMap::new(),
             threads: BTreeMap::new(),
-            source: Source { lookups, http },
+            source: Source { lookups, http, marker: RandomState::new() },
             inbox,
         }
     }
@@ -105,7 +114,7 @@ impl Accounts {
     pub(super) fn look_up(&mut self, name: &ProviderName) -> Option<Input> {
         let Some(config) = self.configs.get(name) else {
             let result = Err("no manifest ever had a table for it".to_owned());
-            return Some(Input::Account { provider: name.clone(), result });
+            return Some(Input::Account { provider: name.clone(), result, is_new: false });
         };
         if !reads_files(config) {
             let result = self.source.connect(name, config);
@@ -189,15 +198,17 @@ impl Accounts {
         inputs
     }
 
-    fn conclude(&mut self, name: &ProviderName, result: Result<Arc<dyn Provider>, String>) -> Input {
-        let result = result.map(|provider| {
+    fn conclude(&mut self, name: &ProviderName, result: Result<Connection, String>) -> Input {
+        let mark = result.as_ref().ok().map(|(_, mark)| *mark);
+        let is_new = mark.is_some_and(|mark| self.marks.insert(name.clone(), mark) != Some(mark));
+        let result = result.map(|(provider, _)| {
             let scope = provider.scope().clone();
             if let Some(limiter) = self.limiter(name) {
                 self.connected.insert(name.clone(), Account { provider, limiter });
             }
             scope
         });
-        Input::Account { provider: name.clone(), result }
+        Input::Account { provider: name.clone(), result, is_new }
     }
 
     /// The account's limiter: the same one as long as the rate is, so that reading credentials again grants nothing.
@@ -214,8 +225,12 @@ impl Accounts {
 }
 
 impl Source {
-    fn connect(&self, name: &ProviderName, config: &ProviderConfig) -> Result<Arc<dyn Provider>, String> {
-        connect(name, config, &*self.lookups, &self.http).map_err(|error| self.why_not(name, config, &error))
+    fn connect(&self, name: &ProviderName, config: &ProviderConfig) -> Result<Connection, String> {
+        let found = resolve_all(name, config, &*self.lookups);
+        let connected = found.and_then(|settings| {
+            Ok((connect_with(&settings, config, &self.http)?, settings.mark(&self.marker)))
+        });
+        connected.map_err(|error| self.why_not(name, config, &error))
     }
 
     /// Everything that is missing, not only the first of it.
@@ -237,7 +252,7 @@ fn reads_files(config: &ProviderConfig) -> bool {
 fn hangs(name: &ProviderName) -> Input {
     let result =
         Err("reading its credentials takes too long; see whether their disk or mount answers".to_owned());
-    Input::Account { provider: name.clone(), result }
+    Input::Account { provider: name.clone(), result, is_new: false }
 }
 
 /// So long a look-up may take before that is told.
@@ -373,6 +388,21 @@ mod tests {
              password = { credential = \"token\" }\n",
         );
         assert!(scene.accounts.get(&plivo()).is_none());
+    }
+
+    #[test]
+    fn other_credentials_are_told_from_the_same_ones_read_again() {
+        let mut scene = Scene::new();
+        let good = scene.folder.path().to_owned();
+        for (secret, expected) in [("secret", true), ("secret", false), ("another", true), ("another", false)]
+        {
+            crate::daemon::testing::put(&good.join("token"), secret);
+            assert!(scene.accounts.look_up(&plivo()).is_none());
+            let Some(Input::Account { result: Ok(_), is_new, .. }) = scene.let_go(&good) else {
+                panic!("it was not found")
+            };
+            assert_eq!(is_new, expected, "{secret}");
+        }
     }
 
     #[test]

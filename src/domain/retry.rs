@@ -119,12 +119,13 @@ impl Breaker {
         if was_open { BreakerChange::Closed } else { BreakerChange::Unchanged }
     }
 
-    /// A request failed.
+    /// A request failed. `shortest_left` is what remains of the live handle in the account that ends first.
     pub fn on_failure(
         &mut self,
         class: FailureClass,
         steady: Timestamp,
         terms: &LeaseTerms,
+        shortest_left: Option<Duration>,
     ) -> BreakerChange {
         if !class.counts_against_provider() {
             return match class {
@@ -136,7 +137,7 @@ impl Breaker {
         if let Some(open) = &mut self.open {
             // Requests that were under way when it opened fail as well; only a probe's failure doubles the wait.
             if open.until <= steady {
-                open.wait = open.wait.saturating_mul(2).min(BREAKER_MAX.min(terms.margin / 4));
+                open.wait = open.wait.saturating_mul(2).min(longest_wait(class, terms, shortest_left));
                 open.until = steady + open.wait;
                 open.probes += 1;
                 open.class = class;
@@ -146,17 +147,46 @@ impl Breaker {
         if !class.opens_breaker_at_once() && self.failures_in_a_row < BREAKER_FAILURES {
             return BreakerChange::Unchanged;
         }
-        let wait = BREAKER_START.min(terms.margin / 20);
+        let wait = first_wait(terms);
         self.open = Some(Open { class, until: steady + wait, wait, probes: 0 });
         BreakerChange::Opened
     }
 
-    /// Lets a probe out at this moment at the latest, such as now: new credentials may have mended it.
+    /// Lets a probe out at this moment at the latest.
     pub fn probe_by(&mut self, at: Timestamp) {
         if let Some(open) = &mut self.open {
             open.until = open.until.min(at);
         }
     }
+
+    /// Somebody may have mended it: a probe goes out now, and waits begin anew.
+    pub fn start_over(&mut self, steady: Timestamp, terms: &LeaseTerms) {
+        if let Some(open) = &mut self.open {
+            (open.until, open.wait) = (open.until.min(steady), first_wait(terms));
+        }
+    }
+}
+
+fn first_wait(terms: &LeaseTerms) -> Duration {
+    BREAKER_START.min(terms.margin / 20)
+}
+
+/// The longest wait between two probes. What only a person can mend is asked for less and less often, as far as no
+/// URL is at stake: a day of it comes to thirty requests at most.
+fn longest_wait(class: FailureClass, terms: &LeaseTerms, shortest_left: Option<Duration>) -> Duration {
+    let usual = usual_longest_wait(terms);
+    if !class.opens_breaker_at_once() {
+        return usual;
+    }
+    let patient = BREAKER_MAX_FOR_PEOPLE.min(terms.margin / 2);
+    usual.max(shortest_left.map_or(patient, |left| patient.min(left / 4)))
+}
+
+/// The longest wait between two probes of a provider that may mend itself. So often credentials are looked up again,
+/// too, which asks nobody.
+#[must_use]
+pub fn usual_longest_wait(terms: &LeaseTerms) -> Duration {
+    BREAKER_MAX.min(terms.margin / 4)
 }
 
 /// How many requests may be in flight at once.
@@ -177,6 +207,7 @@ const REFUSED_REST_MAX: Duration = Duration::from_secs(86_400);
 const BREAKER_FAILURES: u32 = 5;
 const BREAKER_START: Duration = Duration::from_secs(60);
 const BREAKER_MAX: Duration = Duration::from_secs(900);
+const BREAKER_MAX_FOR_PEOPLE: Duration = Duration::from_secs(2 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -224,11 +255,11 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..4 {
             assert_eq!(
-                breaker.on_failure(FailureClass::Unavailable, at(0), &terms()),
+                breaker.on_failure(FailureClass::Unavailable, at(0), &terms(), None),
                 BreakerChange::Unchanged
             );
         }
-        assert_eq!(breaker.on_failure(FailureClass::Ambiguous, at(0), &terms()), BreakerChange::Opened);
+        assert_eq!(breaker.on_failure(FailureClass::Ambiguous, at(0), &terms(), None), BreakerChange::Opened);
         assert_eq!(breaker.allowance(at(59)), Allowance::Nothing);
         assert_eq!(breaker.allowance(at(60)), Allowance::Probe);
         assert_eq!(breaker.on_success(), BreakerChange::Closed);
@@ -239,30 +270,53 @@ mod tests {
     fn a_refused_credential_opens_it_at_once_and_each_failed_probe_doubles_the_wait() {
         let mut breaker = Breaker::default();
         assert_eq!(
-            breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms()),
+            breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms(), None),
             BreakerChange::Opened
         );
         let mut now = at(0);
         let mut waits = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..10 {
             let until = breaker.open_until().unwrap();
             waits.push(until.saturating_since(now).as_secs());
             now = until;
             assert_eq!(
-                breaker.on_failure(FailureClass::CredentialsRefused, now, &terms()),
+                breaker.on_failure(FailureClass::CredentialsRefused, now, &terms(), None),
                 BreakerChange::Unchanged
             );
         }
-        assert_eq!(waits, [60, 120, 240, 480, 900, 900]);
-        assert_eq!(breaker.failed_probes(), 6);
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3840, 7200, 7200, 7200]);
+        assert_eq!(breaker.failed_probes(), 10);
+        breaker.start_over(now, &terms());
+        assert_eq!(breaker.open_until(), Some(now));
+        let _ = breaker.on_failure(FailureClass::CredentialsRefused, now, &terms(), None);
+        assert_eq!(breaker.open_until(), Some(now + Duration::from_secs(120)), "waits begin anew");
+    }
+
+    #[test]
+    fn probes_come_as_often_as_ever_where_a_url_is_at_stake_or_the_provider_may_mend_itself() {
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        let short = LeaseTerms::new(hours(6), None);
+        for (class, terms, left, longest) in [
+            (FailureClass::Unavailable, terms(), None, 900),
+            (FailureClass::Unreachable, short, None, 900),
+            (FailureClass::CredentialsRefused, terms(), None, 7200),
+            (FailureClass::AddressUnknown, terms(), Some(hours(20)), 7200),
+            (FailureClass::CredentialsRefused, terms(), Some(hours(4)), 3600),
+            (FailureClass::CredentialsRefused, terms(), Some(hours(1)), 900),
+            (FailureClass::CredentialsRefused, terms(), Some(Duration::ZERO), 900),
+            (FailureClass::CredentialsRefused, short, None, short.margin.as_secs() / 2),
+        ] {
+            let wait = longest_wait(class, &terms, left);
+            assert_eq!(wait.as_secs(), longest, "{class} {left:?}");
+        }
     }
 
     #[test]
     fn failures_of_requests_already_under_way_do_not_prolong_the_wait() {
         let mut breaker = Breaker::default();
-        let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms());
+        let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms(), None);
         for second in 1..4 {
-            let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(second), &terms());
+            let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(second), &terms(), None);
         }
         assert_eq!(breaker.open_until(), Some(at(60)));
     }
@@ -272,7 +326,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..20 {
             assert_eq!(
-                breaker.on_failure(FailureClass::ContentRefused, at(0), &terms()),
+                breaker.on_failure(FailureClass::ContentRefused, at(0), &terms(), None),
                 BreakerChange::Unchanged
             );
         }
@@ -282,7 +336,7 @@ mod tests {
     #[test]
     fn new_credentials_let_a_probe_out_at_once() {
         let mut breaker = Breaker::default();
-        let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms());
+        let _ = breaker.on_failure(FailureClass::CredentialsRefused, at(0), &terms(), None);
         breaker.probe_by(at(3));
         assert_eq!(breaker.allowance(at(3)), Allowance::Probe);
     }

@@ -43,12 +43,26 @@ pub fn connect(
     lookups: &dyn Lookups,
     http: &HttpClient,
 ) -> Result<Arc<dyn Provider>, CredentialError> {
-    let settings = resolve_all(name, config, lookups)?;
+    connect_with(&resolve_all(name, config, lookups)?, config, http)
+}
+
+/// Connects a provider with settings that were looked up before. Sends nothing.
+///
+/// # Errors
+/// A setting that can't be used.
+///
+/// # Panics
+/// Where the kind is none of [`KINDS`].
+pub fn connect_with(
+    settings: &Resolved,
+    config: &ProviderConfig,
+    http: &HttpClient,
+) -> Result<Arc<dyn Provider>, CredentialError> {
     let (_, connect) = CONNECTS
         .iter()
         .find(|(kind, _)| kind.name == config.kind.name)
         .expect("a manifest names no other kinds than those in KINDS");
-    connect(&settings, config, http)
+    connect(settings, config, http)
 }
 
 /// The account of a provider's table, for what needs no secret. `None` where it can't be looked up.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -233,6 +234,10 @@ fn file(path: &Path, reference: impl Fn() -> Reference) -> Result<Bytes, Credent
     Ok(bytes)
 }
 
+/// Tells the values of a provider's table from others (see [`Resolved::mark`]). It is never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
+
 /// What a provider's table says, looked up.
 #[derive(Debug)]
 pub struct Resolved {
@@ -250,6 +255,13 @@ impl Resolved {
             .get(key)
             .map(SecretString::expose_secret)
             .ok_or_else(|| self.error(key, CredentialProblem::Missing))
+    }
+
+    /// What tells these values from others: the same for the same values and marker, and of no use without that.
+    #[must_use]
+    pub fn mark(&self, marker: &RandomState) -> Mark {
+        let values: Vec<_> = self.values.iter().map(|(key, value)| (key, value.expose_secret())).collect();
+        Mark(marker.hash_one(values))
     }
 
     /// Whether the table has a key.

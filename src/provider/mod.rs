@@ -27,7 +27,7 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::kind::Kind;
 use crate::domain::time::Timestamp;
 
-pub use connect::{KINDS, connect, list_all, scope_of};
+pub use connect::{KINDS, connect, connect_with, list_all, scope_of};
 
 use connect::check_size;
 

@@ -32,7 +32,7 @@ impl Limiter {
 /// Whose account it is.
 pub(super) fn account(provider: &str) -> Input {
     let provider = ProviderName::new(provider).expect("a good name");
-    Input::Account { provider, result: Ok(scope()) }
+    Input::Account { provider, result: Ok(scope()), is_new: false }
 }
 
 fn scope() -> Scope {

@@ -13,7 +13,7 @@ use crate::domain::lease::LeaseTerms;
 use crate::domain::manifest::ProviderConfig;
 use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
 use crate::domain::plan::AccountFacts;
-use crate::domain::retry::{Allowance, Breaker, BreakerChange, backoff, honoured_wait};
+use crate::domain::retry::{Allowance, Breaker, BreakerChange, backoff, honoured_wait, usual_longest_wait};
 use crate::domain::time::Timestamp;
 
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(super) struct Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     NotAsked,
+    /// Only to see whether there are others by now: no probe is due.
+    Peeking,
     UnderWay,
     Done,
 }
@@ -168,6 +170,15 @@ impl Account {
         Some(key)
     }
 
+    /// While refused credentials are to be left alone for long, it is seen in between whether there are others.
+    fn peek_later(&mut self, steady: Timestamp) {
+        let at = steady + usual_longest_wait(&self.terms);
+        let refused = self.breaker.open_for() == Some(FailureClass::CredentialsRefused);
+        if refused && self.breaker.open_until().is_some_and(|until| until > at) {
+            self.look_up_at = Some(self.look_up_at.map_or(at, |present| present.min(at)));
+        }
+    }
+
     /// When work that waits here may go on, where that is a matter of time.
     pub(super) fn next_chance(&self) -> Option<Timestamp> {
         let not_a_matter_of_time =
@@ -234,17 +245,29 @@ impl Reconciler {
         &mut self,
         provider: &ProviderName,
         result: Result<Scope, String>,
+        is_new: bool,
         turn: &mut Turn,
     ) {
         let Some(account) = self.accounts.get_mut(provider) else { return };
-        if account.reading == Reading::UnderWay {
-            account.reading = Reading::Done;
-        }
+        let asked = account.reading;
+        account.reading = match asked {
+            Reading::UnderWay | Reading::Done => Reading::Done,
+            Reading::Peeking | Reading::NotAsked => Reading::NotAsked,
+        };
         match result {
             Ok(scope) => {
                 account.unusable = None;
                 account.look_up_at = None;
-                account.breaker.probe_by(turn.now.steady);
+                match asked {
+                    Reading::UnderWay if !is_new => account.breaker.probe_by(turn.now.steady),
+                    Reading::Peeking if !is_new => account.peek_later(turn.now.steady),
+                    // They are others, or somebody had them read again because of something that was mended. The next
+                    // probe goes out with these.
+                    _ => {
+                        account.breaker.start_over(turn.now.steady, &account.terms);
+                        account.reading = Reading::Done;
+                    }
+                }
                 if account.scope.as_ref() != Some(&scope) {
                     account.scope = Some(scope);
                     self.dirty.extend(self.entries.keys().filter(|key| key.provider == *provider).cloned());
@@ -273,6 +296,9 @@ impl Reconciler {
         }
         for (provider, account) in &mut self.accounts {
             if account.look_up_at.take_if(|at| *at <= turn.now.steady).is_some() {
+                if account.breaker.open_for().is_some() && account.reading == Reading::NotAsked {
+                    account.reading = Reading::Peeking;
+                }
                 turn.effects.push(Effect::Reconnect(provider.clone()));
             }
         }
@@ -314,8 +340,9 @@ impl Reconciler {
     pub(super) fn account_failed(&mut self, provider: &ProviderName, failure: &Failure, turn: &mut Turn) {
         let steady = turn.now.steady;
         let wish = failure.retry_after;
-        // Walks all entries, which is why it happens for a wish only: at most once per pause.
-        let shortest_left = wish.and_then(|_| self.shortest_time_left(provider, steady));
+        // Walks all entries, which is why it happens for a wish only, at most once per pause, and for a probe that fails.
+        let matters = wish.is_some() || failure.class.opens_breaker_at_once();
+        let shortest_left = matters.then(|| self.shortest_time_left(provider, steady)).flatten();
         let Some(account) = self.accounts.get_mut(provider) else { return };
         let throttled = failure.class == FailureClass::Throttled;
         account.throttled_in_a_row = if throttled { account.throttled_in_a_row + 1 } else { 0 };
@@ -340,7 +367,7 @@ impl Reconciler {
             }
         }
         account.reading = Reading::NotAsked;
-        match account.breaker.on_failure(failure.class, steady, &account.terms) {
+        match account.breaker.on_failure(failure.class, steady, &account.terms, shortest_left) {
             BreakerChange::Opened => {
                 alone = true;
                 if matches!(self.mode, Mode::Once { .. }) {
@@ -355,6 +382,7 @@ impl Reconciler {
             BreakerChange::Closed => turn.events.push(Event::AccountRecovered { provider: provider.clone() }),
             BreakerChange::Unchanged => {}
         }
+        account.peek_later(steady);
         if alone && account.verifying.is_under_way() {
             turn.effects.push(Effect::EndLook(provider.clone()));
         }
@@ -372,11 +400,15 @@ impl Reconciler {
         let Some(account) = self.accounts.get_mut(provider) else { return };
         if account.breaker.open_for() != Some(FailureClass::CredentialsRefused) {
             account.reading = Reading::NotAsked;
-        } else if account.reading == Reading::NotAsked
+        } else if matches!(account.reading, Reading::NotAsked | Reading::Peeking)
             && account.has_work()
             && account.free_slots(turn.now.steady) > 0
         {
-            account.reading = Reading::UnderWay;
+            // What was asked for to see whether there are others serves as well.
+            let peeking = std::mem::replace(&mut account.reading, Reading::UnderWay) == Reading::Peeking;
+            if peeking {
+                return;
+            }
             turn.effects.push(Effect::Reconnect(provider.clone()));
         }
     }

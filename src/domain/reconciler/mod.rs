@@ -67,6 +67,8 @@ pub enum Input {
         provider: ProviderName,
         /// The account, or which reference leads nowhere.
         result: Result<Scope, String>,
+        /// Whether these are other credentials than those that were in use before.
+        is_new: bool,
     },
     /// Paths that are worth a look.
     Touched {
@@ -253,7 +255,7 @@ impl Reconciler {
                 self.apply_manifest(turn.now);
                 self.files.rescan_by(turn.now.steady);
             }
-            Input::Account { provider, result } => self.connect(&provider, result, turn),
+            Input::Account { provider, result, is_new } => self.connect(&provider, result, is_new, turn),
             Input::Touched { paths, everything } => self.files.touched(paths, everything, turn.now.steady),
             Input::Scanned(report) => {
                 self.take_report(report, turn);

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const ONCE: Mode = Mode::Once { tries: 3, patience: Duration::from_secs(30) };
 
 fn found(world: &World, name: &str) -> Input {
-    Input::Account { provider: provider(name), result: Ok(world.scope.clone()) }
+    Input::Account { provider: provider(name), result: Ok(world.scope.clone()), is_new: false }
 }
 
 #[test]
@@ -31,6 +31,56 @@ fn a_probe_after_a_refusal_waits_for_the_credentials_that_are_read_for_it() {
 }
 
 #[test]
+fn a_credential_that_is_refused_for_a_day_costs_thirty_requests_wherever_nothing_is_alive() {
+    for name in ["named", "numbered"] {
+        let mut world = World::new(manifest(&[("*.png", &[name])]));
+        (0..50).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        world.fail(name, FailureClass::CredentialsRefused);
+        world.run(24 * HOUR);
+        assert!((10..=30).contains(&world.requests_to(name)), "{name}: {}", world.requests_to(name));
+    }
+}
+
+#[test]
+fn whatever_mends_a_refused_credential_is_noticed_soon() {
+    enum Mended {
+        OtherCredentials,
+        Reload,
+        AtTheProvider,
+    }
+    for (mended, within) in
+        [(Mended::OtherCredentials, 15), (Mended::Reload, 0), (Mended::AtTheProvider, 120)]
+    {
+        let mut world = World::new(manifest(&[("a.png", &["named"])]));
+        world.fail("named", FailureClass::CredentialsRefused);
+        world.write("a.png", b"a");
+        world.run(24 * HOUR);
+        world.mend("named");
+        match mended {
+            Mended::OtherCredentials => world.credentials_are_new = true,
+            Mended::Reload => world.give(found(&world, "named")),
+            Mended::AtTheProvider => {}
+        }
+        world.run(within * MINUTE + 10 * SECOND);
+        assert!(world.url("a.png", "named").is_some(), "{within}");
+    }
+}
+
+#[test]
+fn a_reload_that_mends_nothing_begins_the_waits_anew() {
+    let mut world = World::new(manifest(&[("a.png", &["named"])]));
+    world.fail("named", FailureClass::CredentialsRefused);
+    world.write("a.png", b"a");
+    world.run(24 * HOUR);
+    world.give(found(&world, "named"));
+    world.run(SECOND);
+    let before = world.requests_to("named");
+    world.mend("named");
+    world.run(3 * MINUTE);
+    assert_eq!(world.requests_to("named"), before + 1);
+}
+
+#[test]
 fn credentials_that_cannot_be_read_for_a_probe_leave_it_to_those_that_were_read_before() {
     let mut world = World::new(manifest(&[("a.png", &["named"])]));
     world.fail("named", FailureClass::CredentialsRefused);
@@ -39,7 +89,7 @@ fn credentials_that_cannot_be_read_for_a_probe_leave_it_to_those_that_were_read_
     world.run(5 * MINUTE);
     world.mend("named");
     let hangs = Err("reading its credentials takes too long".to_owned());
-    world.give(Input::Account { provider: provider("named"), result: hangs });
+    world.give(Input::Account { provider: provider("named"), result: hangs, is_new: false });
     world.run(SECOND);
     assert!(world.url("a.png", "named").is_some());
 }
@@ -54,7 +104,7 @@ fn a_pass_is_not_over_before_it_is_known_whether_an_account_can_be_used() {
         assert!(world.url("a.png", "named").is_some());
         assert!(!world.engine.is_finished(world.now));
         let result = if found_at_last { Ok(world.scope.clone()) } else { Err("no such file".to_owned()) };
-        world.give(Input::Account { provider: provider("numbered"), result });
+        world.give(Input::Account { provider: provider("numbered"), result, is_new: false });
         world.run(8 * SECOND);
         assert!(world.engine.is_finished(world.now));
         assert_eq!(world.url("a.png", "numbered").is_some(), found_at_last);

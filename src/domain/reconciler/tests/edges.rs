@@ -149,8 +149,11 @@ fn a_state_folder_that_can_be_written_again_is_written_soon_however_short_media_
 #[test]
 fn a_credential_that_was_missing_is_looked_up_until_it_is_there() {
     let mut world = World::new(manifest(&[("a.png", &["named", "numbered"])]));
-    let missing =
-        || Input::Account { provider: provider("numbered"), result: Err("no such file".to_owned()) };
+    let missing = || Input::Account {
+        provider: provider("numbered"),
+        result: Err("no such file".to_owned()),
+        is_new: false,
+    };
     world.give(missing());
     world.disconnect("numbered");
     world.write("a.png", b"a");
@@ -171,7 +174,11 @@ fn credentials_that_vanish_leave_those_that_were_read_before_in_use() {
     world.write("a.png", b"a");
     world.run(MINUTE);
     world.credentials_missing = true;
-    world.give(Input::Account { provider: provider("numbered"), result: Err("no such file".to_owned()) });
+    world.give(Input::Account {
+        provider: provider("numbered"),
+        result: Err("no such file".to_owned()),
+        is_new: false,
+    });
     world.run(24 * HOUR);
     assert_eq!(world.dead_urls_seen, 0);
     assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);

@@ -23,6 +23,8 @@ struct Ailment {
 
 /// Probes of an account after 1, 2, 4, 8 and then every 15 minutes; before them what was under way, twice at most.
 const PROBED: usize = 2 * CONCURRENCY + 4 + 24 * 4 + 1;
+/// What only a person can mend: probes after 1, 2, 4 minutes and so on up to every two hours.
+const REFUSED: usize = 30;
 /// Each entry by itself every six hours, a quarter of the margin, beginning at once.
 const EACH_ENTRY: usize = ENTRIES * 5;
 /// A renewal that is refused is tried more often while its time runs out: each quarter of what is left.
@@ -45,8 +47,8 @@ fn ailments() -> Vec<Ailment> {
         )
     };
     vec![
-        ailment("401", FailureClass::CredentialsRefused, PROBED),
-        ailment("404", FailureClass::AddressUnknown, PROBED),
+        ailment("401", FailureClass::CredentialsRefused, REFUSED),
+        ailment("404", FailureClass::AddressUnknown, REFUSED),
         ailment("413", FailureClass::ContentRefused, EACH_ENTRY),
         // A wait in seconds and a date come to the same: a length.
         asks_to_wait("429 for a minute", 60),

@@ -84,6 +84,8 @@ pub(super) struct World {
     pub record_takes: Duration,
     /// Whether looking up credentials of `numbered` fails.
     pub credentials_missing: bool,
+    /// Whether the next look-up of credentials finds others than before.
+    pub credentials_are_new: bool,
     /// Whether looking up credentials is never answered.
     pub credentials_hang: bool,
     pub turns: usize,
@@ -144,6 +146,7 @@ impl World {
             save_takes: Duration::from_millis(3),
             record_takes: Duration::from_millis(1),
             credentials_missing: false,
+            credentials_are_new: false,
             credentials_hang: false,
             turns: 0,
             lives: BTreeMap::new(),
@@ -166,14 +169,14 @@ impl World {
     pub(super) fn connect(&mut self) {
         for name in ["named", "numbered"] {
             let result = Ok(self.scope.clone());
-            self.reply(Duration::ZERO, Input::Account { provider: provider(name), result });
+            self.reply(Duration::ZERO, Input::Account { provider: provider(name), result, is_new: false });
         }
     }
 
     /// Takes back that a provider's credentials were found.
     pub(super) fn disconnect(&mut self, name: &str) {
         self.replies.retain(|(_, input)| {
-            !matches!(input, Input::Account { provider, result: Ok(_) } if provider.as_str() == name)
+            !matches!(input, Input::Account { provider, result: Ok(_), .. } if provider.as_str() == name)
         });
     }
 
@@ -206,7 +209,8 @@ impl World {
         arrange: impl FnOnce(&mut Vec<(RelPath, Observation)>),
     ) -> Plan {
         let mut engine = Reconciler::new(Mode::Plan, manifest, self.published.clone(), 0, self.now);
-        let account = |name| Input::Account { provider: provider(name), result: Ok(self.scope.clone()) };
+        let account =
+            |name| Input::Account { provider: provider(name), result: Ok(self.scope.clone()), is_new: false };
         drop(engine.step(self.now, ["named", "numbered"].map(account).into()));
         let mut report = self.scan(&ScanRequest::Everything);
         arrange(&mut report.files);
@@ -304,9 +308,10 @@ impl World {
             }
             Effect::Reconnect(_) if self.credentials_hang => {}
             Effect::Reconnect(name) => {
+                let is_new = std::mem::take(&mut self.credentials_are_new);
                 let missing = self.credentials_missing && name.as_str() == "numbered";
                 let result = if missing { Err("no such file".to_owned()) } else { Ok(self.scope.clone()) };
-                self.reply(Duration::ZERO, Input::Account { provider: name, result });
+                self.reply(Duration::ZERO, Input::Account { provider: name, result, is_new });
             }
             Effect::Upload(order) => self.upload(*order),
             Effect::Verify(inspection) => self.inspect(*inspection),
