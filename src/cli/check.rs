@@ -6,10 +6,10 @@ use super::args::{Check, Global};
 use super::diagnostics;
 use super::exit::Exit;
 use super::table::{count, shown};
-use super::voice::{self, fail, print_json, tell, warn};
+use super::voice::{self, fail, note, print_json, tell, warn};
 use super::workspace::{Texts, Workspace, unresolved};
 use crate::domain::asset::ProviderName;
-use crate::domain::manifest;
+use crate::domain::manifest::{self, Files};
 use crate::domain::plan::{Action, PlanItem};
 use crate::domain::reconciler::Capacity;
 use crate::domain::time::format_duration;
@@ -53,6 +53,8 @@ fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
     findings.extend(engine.capacity().into_iter().filter(Capacity::is_exceeded).map(Finding::capacity));
     let blocked = engine.plan(now, false).items.into_iter().filter(|item| item.action == Action::Blocked);
     findings.extend(blocked.map(Finding::blocked));
+    let unmatched = engine.rules_without_files().into_iter();
+    findings.extend(unmatched.filter_map(|rule| Finding::without_files(workspace, rule)));
     for Capacity { provider, entries, .. } in engine.capacity() {
         tell(&format!("{} at {provider}", count(entries, "entry", "entries")));
     }
@@ -75,6 +77,7 @@ enum Finding {
     Credential { severity: &'static str, message: String },
     Capacity { severity: &'static str, provider: ProviderName, entries: usize, message: String },
     Blocked { severity: &'static str, file: String, provider: ProviderName, message: String },
+    RuleWithoutFiles { severity: &'static str, manifest: String, line: usize, message: String, help: String },
 }
 
 impl Finding {
@@ -97,6 +100,23 @@ impl Finding {
         }
     }
 
+    /// A rule with a glob that matches nothing: a slip in it shows nowhere else.
+    fn without_files(workspace: &Workspace, rule: usize) -> Option<Self> {
+        let rule = workspace.manifest.rules.get(rule)?;
+        let Files::Glob { include, .. } = &rule.files else { return None };
+        let root = workspace.manifest.sync.root.display();
+        Some(Self::RuleWithoutFiles {
+            severity: "note",
+            manifest: workspace.texts.manifest.name.clone(),
+            line: rule.line,
+            message: format!("files = {:?} matches no file at present", include.glob().glob()),
+            help: format!(
+                "the pattern starts at {root}, letter case counts, and only `**/` reaches into sub-folders; mend it or its \
+                 `exclude`, or put files there"
+            ),
+        })
+    }
+
     fn is_error(&self) -> bool {
         matches!(self, Self::Credential { .. } | Self::Capacity { .. })
     }
@@ -106,6 +126,9 @@ impl Finding {
             Self::Credential { message, .. } | Self::Capacity { message, .. } => fail(message),
             Self::Blocked { file, provider, message, .. } => {
                 warn(&format!("{} at {provider} would be blocked: {}", shown(file), shown(message)));
+            }
+            Self::RuleWithoutFiles { manifest, line, message, help, .. } => {
+                note(&format!("{manifest}:{line}: {message}"), help);
             }
         }
     }

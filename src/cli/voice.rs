@@ -48,6 +48,15 @@ pub(super) fn tell(text: &str) {
     }
 }
 
+/// Says what may be meant as it is, and what to do if it is not.
+pub(super) fn note(text: &str, help: &str) {
+    match manner() {
+        Manner { json: true, .. } => tracing::info!(help, "{text}"),
+        Manner { quiet: true, .. } => {}
+        _ => line(&format!("note: {text}\n  help: {help}")),
+    }
+}
+
 /// Says what somebody should look at.
 pub(super) fn warn(text: &str) {
     if manner().json {

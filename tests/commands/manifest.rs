@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, assert_unchanged, bandwidth_at, file, write};
+use crate::stage::{Run, Stage, assert_unchanged, bandwidth_at, file, files, write};
 
 /// One manifest with many mistakes, and what is to be said of each: the line and column, the message, the help.
 const WRONG: &str = r#"version = 1
@@ -166,7 +166,7 @@ fn check_refuses_what_cannot_be_renewed_in_time() {
         stage.write(format!("{number}.png"), format!("{number}"));
     }
     let account = stage.bandwidth("").replace("rate = \"1000/s\"", "rate = \"1/m\"\nretention = \"1h\"");
-    stage.manifest(&format!("{account}{}", crate::stage::files("*.png", "bandwidth")));
+    stage.manifest(&format!("{account}{}", files("*.png", "bandwidth")));
     stage.run(["check"]).exits_without_data(3).says("100 entries at bandwidth").says("raise rate or margin");
     let report = stage.run(["check", "--json"]).exits(3).json();
     let finding = &report["findings"][0];
@@ -190,6 +190,43 @@ fn check_warns_of_files_that_would_be_blocked_and_notes_what_is_odd() {
     let report = stage.run(["check", "--json"]).exits(0).json();
     let blocked = |finding: &&Value| finding["kind"] == "blocked" && finding["file"] == "large.png";
     assert_eq!(report["findings"].as_array().unwrap().iter().filter(blocked).count(), 1, "{report}");
+}
+
+#[test]
+fn check_notes_a_rule_that_matches_no_file_with_its_line_and_the_remedy() {
+    let stage = Stage::new();
+    stage.write("photos/a.jpg", b"a");
+    let text = format!(
+        "version = 1\n{}{}{}{}",
+        stage.bandwidth(""),
+        files("photos/*.jpg", "bandwidth"),
+        files("Photos/*.jpg", "bandwidth"),
+        // It takes the first rule's file, which is no reason to doubt that one.
+        files("**/a.*", "bandwidth"),
+    );
+    stage.write("media.toml", &text);
+    let line = text.lines().position(|line| line.contains("Photos")).unwrap() + 1;
+    let run = stage.run(["check"]).exits_without_data(0).says("ok");
+    let run =
+        run.says(&format!("note: media.toml:{line}: files = \"Photos/*.jpg\" matches no file at present"));
+    let run = run.says("letter case counts").says("or put files there");
+    assert_eq!(run.stderr.matches("matches no file").count(), 1, "{}", run.all());
+    stage.run(["check", "-q"]).exits_without_data(0).never_says("matches no file");
+    Run::of(stage.command().args(["check", "--log-format", "json"])).exits(0).says("\"help\":\"the pattern");
+    let report = stage.run(["check", "--json"]).exits(0).json();
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["kind"], &finding["severity"]), (&json!("rule-without-files"), &json!("note")));
+    assert_eq!((&finding["manifest"], &finding["line"]), (&json!("media.toml"), &json!(line)), "{report}");
+    assert_eq!((report["ok"].as_bool(), report["findings"].as_array().unwrap().len()), (Some(true), 1));
+
+    stage.write("Photos/b.jpg", b"b");
+    stage.run(["check"]).exits(0).never_says("matches no file");
+    // What was there and is gone matches nothing, either; a folder that is gone is another matter.
+    stage.run(["sync"]).exits(0);
+    stage.remove("Photos/b.jpg");
+    stage.run(["check"]).exits(0).says("matches no file");
+    stage.manifest(&format!("root = \"gone\"\n{}{}", stage.bandwidth(""), files("*.png", "bandwidth")));
+    stage.run(["check"]).says("gone cannot be used").never_says("matches no file");
 }
 
 #[test]

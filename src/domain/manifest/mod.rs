@@ -134,6 +134,8 @@ pub struct Rate {
 /// A `[[media]]` table.
 #[derive(Clone, Debug)]
 pub struct Rule {
+    /// The line of the manifest that says which files, from 1.
+    pub line: usize,
     /// Which files.
     pub files: Files,
     /// Where they must exist; at least one, each named once.

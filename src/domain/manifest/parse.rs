@@ -145,8 +145,8 @@ fn build(
     let mut reserved = reserved_paths(sources, &sync.root, &providers);
     let folders = Index::new(&[], &[], &sync.root, &sync.state_dir);
     let exports = exports::read(&wanted.exports, &mut reserved, &folders, problems);
-    let rules =
-        rules::Reader::new(&providers, holder.root.is_some(), config.is_some()).read(&wanted.media, problems);
+    let reader = rules::Reader::new(manifest.text, &providers, holder.root.is_some(), config.is_some());
+    let rules = reader.read(&wanted.media, problems);
     conflicts::Surroundings { providers: &providers, reserved: &reserved, folders: &folders }
         .check(&rules, problems);
     let providers: Option<_> = providers.into_iter().map(|(name, config)| Some((name, config?))).collect();

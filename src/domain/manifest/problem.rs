@@ -216,6 +216,31 @@ impl<'t> Lines<'t> {
     }
 }
 
+/// Tells lines of places that are asked for in the order of the text: each byte is looked at once.
+#[derive(Debug)]
+pub(super) struct LineCounter<'t> {
+    text: &'t [u8],
+    position: usize,
+    line: usize,
+}
+
+impl<'t> LineCounter<'t> {
+    pub(super) const fn new(text: &'t str) -> Self {
+        Self { text: text.as_bytes(), position: 0, line: 1 }
+    }
+
+    /// The line that a byte is in, from 1.
+    pub(super) fn line_of(&mut self, position: usize) -> usize {
+        if position < self.position {
+            *self = Self { position: 0, line: 1, text: self.text };
+        }
+        let passed = self.text.get(self.position..position).unwrap_or_default();
+        self.line += passed.split(|byte| *byte == b'\n').count() - 1;
+        self.position = position;
+        self.line
+    }
+}
+
 /// Bytes between two counts of characters.
 const STEP: usize = 1024;
 

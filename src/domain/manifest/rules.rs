@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::exports::relative;
 use super::keys::MEDIA;
-use super::problem::{Draft, Place, Problems, SourceName, Span, quoted};
+use super::problem::{Draft, LineCounter, Place, Problems, SourceName, Span, quoted};
 use super::providers::Providers;
 use super::select::near_types;
 use super::table::{At, Fields, Owner};
@@ -33,11 +33,17 @@ pub(super) struct Reader<'r> {
     /// Whether the providers are in a config.
     pub(super) has_config: bool,
     globs: usize,
+    lines: LineCounter<'r>,
 }
 
 impl<'r> Reader<'r> {
-    pub(super) const fn new(providers: &'r Providers, providers_known: bool, has_config: bool) -> Self {
-        Self { providers, providers_known, has_config, globs: 0 }
+    pub(super) const fn new(
+        text: &'r str,
+        providers: &'r Providers,
+        providers_known: bool,
+        has_config: bool,
+    ) -> Self {
+        Self { providers, providers_known, has_config, globs: 0, lines: LineCounter::new(text) }
     }
 
     /// The rules that could be read.
@@ -72,7 +78,9 @@ impl<'r> Reader<'r> {
         let cache_control = self.cache_control(fields, &to, problems);
         let (files, files_place) = files?;
         let (id, id_place) = id.map(|at| (at.value, at.place)).unzip();
-        Some(ReadRule { rule: Rule { files, to, id, content_type, cache_control }, files_place, id_place })
+        let line = self.lines.line_of(files_place.start);
+        let rule = Rule { line, files, to, id, content_type, cache_control };
+        Some(ReadRule { rule, files_place, id_place })
     }
 
     fn files(

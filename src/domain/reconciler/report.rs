@@ -1,5 +1,6 @@
 //! What there is to say about everything at once: the plan, and how a pass ended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::account::Account;
@@ -9,6 +10,7 @@ use crate::domain::asset::{EntryKey, ProviderName};
 use crate::domain::failure::FailureClass;
 use crate::domain::guard::Halt;
 use crate::domain::lease::Schedule;
+use crate::domain::manifest::Files;
 use crate::domain::observation::Observation;
 use crate::domain::obstacles::{HeldBack, Obstacles};
 use crate::domain::plan::{Action, Block, Plan, PlanItem, Verdict, Wanted};
@@ -74,6 +76,29 @@ impl Reconciler {
             Capacity { provider: name.clone(), entries, round, margin }
         };
         self.accounts.iter().map(capacity).collect()
+    }
+
+    /// The rules with a glob that no file matches at present, by their places in the manifest; none before everything
+    /// was looked at. A file that another rule takes away from a glob matches it all the same.
+    #[must_use]
+    pub fn rules_without_files(&self) -> Vec<usize> {
+        if !self.files.walked || self.files.unusable.is_some() {
+            return Vec::new();
+        }
+        let rules = self.manifest.rules.iter().enumerate();
+        let globs = rules.filter(|(_, rule)| matches!(rule.files, Files::Glob { .. }));
+        let mut unmatched: BTreeSet<usize> = globs.map(|(position, _)| position).collect();
+        for (path, file) in &self.files.known {
+            if unmatched.is_empty() {
+                break;
+            }
+            if !matches!(file.observation, None | Some(Observation::Missing)) {
+                for rule in self.manifest.rules_matching(path) {
+                    unmatched.remove(&rule);
+                }
+            }
+        }
+        unmatched.into_iter().collect()
     }
 
     /// The moments of an entry's published handle.

@@ -73,6 +73,7 @@ fn config(kind: &'static Kind) -> ProviderConfig {
 /// A manifest with these rules: `*.png` is a glob, anything else a file; each goes to the providers named.
 pub(in super::super) fn manifest(rules: &[(&str, &[&str])]) -> Manifest {
     let rule = |(pattern, to): &(&str, &[&str])| Rule {
+        line: 1,
         files: if pattern.contains('*') {
             let include = globset::Glob::new(pattern).unwrap().compile_matcher();
             Files::Glob { include, exclude: globset::GlobSet::empty() }
