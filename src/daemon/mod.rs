@@ -62,6 +62,10 @@ enum Message {
     Connected(Answer),
     /// The manifest was read again, by this.
     Reloaded(Reload, Reloaded),
+    /// Whether what stands in the way could be noted.
+    Noted {
+        written: bool,
+    },
     /// Whether the manifest in force could be remembered.
     Remembered(Result<(), String>),
     /// How the state folder looks.
@@ -296,6 +300,7 @@ impl Daemon {
                     inputs.append(&mut self.own);
                 }
             }
+            Message::Noted { written } => self.saver.answered_note(written),
             Message::Remembered(result) => self.on_remembered(result),
             Message::Looked { in_place, approved } => {
                 self.looking = false;
@@ -445,6 +450,7 @@ impl Daemon {
         if let Some(state) = state {
             self.saver.publish(Box::new(state));
         }
+        self.saver.note_again();
         self.saver.note(&self.engine, self.clock.now().wall);
         self.saver.close().await;
         self.folder.close();

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -24,6 +25,8 @@ pub(super) struct Saver {
     exporter: Exporter,
     /// What was last told to stand in the way.
     noted: Option<Obstacles>,
+    /// When that is to be told again, because it could not be written.
+    note_again_at: Option<Instant>,
 }
 
 enum Order {
@@ -74,7 +77,7 @@ impl Saver {
             let action = "start the thread that saves to";
             StoreError::Io { action, path, source }
         })?;
-        Ok(Self { orders: Some(orders), thread: Some(thread), exporter, noted: None })
+        Ok(Self { orders: Some(orders), thread: Some(thread), exporter, noted: None, note_again_at: None })
     }
 
     pub(super) fn record(&self, changes: Vec<Change>) {
@@ -98,16 +101,28 @@ impl Saver {
     /// nobody knows that nothing does.
     pub(super) fn note(&mut self, engine: &Reconciler, now: Timestamp) {
         let obstacles = engine.obstacles();
-        let known = engine.has_walked() || !obstacles.is_empty();
-        if known && self.noted.as_ref() != Some(&obstacles) {
+        if engine.has_walked() || !obstacles.is_empty() {
+            self.note_obstacles(obstacles, now);
+        }
+    }
+
+    fn note_obstacles(&mut self, obstacles: Obstacles, now: Timestamp) {
+        let is_due = self.note_again_at.is_some_and(|at| at <= Instant::now());
+        if is_due || self.noted.as_ref() != Some(&obstacles) {
+            self.note_again_at = None;
             self.noted = Some(obstacles.clone());
             self.order(Order::Note(obstacles, now));
         }
     }
 
-    /// What was shown may be gone.
+    /// What was shown may be gone, or was never written.
     pub(super) fn note_again(&mut self) {
         self.noted = None;
+    }
+
+    /// Whether the last note could be written. One that could not is tried again, not at once: the folder is the same.
+    pub(super) fn answered_note(&mut self, written: bool) {
+        self.note_again_at = (!written).then(|| Instant::now() + NOTE_AGAIN);
     }
 
     /// The answer is [`Message::Remembered`].
@@ -172,10 +187,11 @@ impl Desk {
                 }
             }
             Order::Note(obstacles, now) => {
-                // A folder that takes no file is told of by what matters more, and then this is written again.
-                drop(guarded(|| {
+                // A folder that takes no file is told of by what matters more.
+                let result = guarded(|| {
                     obstacles_file::write(&self.state_dir, &obstacles, now).map_err(|error| error.to_string())
-                }));
+                });
+                self.tell(Message::Noted { written: result.is_ok() });
             }
             Order::Remember(remember) => self.tell(Message::Remembered(guarded(|| remember()))),
         }
@@ -186,9 +202,12 @@ impl Desk {
     }
 }
 
+const NOTE_AGAIN: Duration = Duration::from_secs(30);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::state_format::testing::at;
     use crate::local::state_store::FolderStore;
 
     #[test]
@@ -201,5 +220,52 @@ mod tests {
         let error = Saver::start_on(impossible, store, &manifest, inbox).err().expect("no such thread");
         let text = error.to_string();
         assert!(text.contains("cannot start the thread that saves to"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_note_that_could_not_be_written_is_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = crate::daemon::testing::manifest(folder.path());
+        let state_dir = manifest.sync.state_dir.clone();
+        let store = Box::new(FolderStore::open(&state_dir).unwrap());
+        let (inbox, mut messages) = tokio::sync::mpsc::unbounded_channel();
+        let mut saver = Saver::start(store, &manifest, inbox).unwrap();
+        let obstacles = Obstacles { folder: Some("it is not there".to_owned()), ..Obstacles::default() };
+        let now = at("2026-11-21T16:00:00Z");
+        // A folder in its place refuses the file whoever asks, root included.
+        let in_the_way = state_dir.join("obstacles.json");
+        std::fs::create_dir(&in_the_way).unwrap();
+        for (passed, written) in [(0, Some(false)), (29, None), (1, Some(false)), (29, None)] {
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            saver.note_obstacles(obstacles.clone(), now);
+            assert_eq!(answer(&mut saver, &mut messages).await, written, "after {passed} s");
+        }
+        std::fs::remove_dir(&in_the_way).unwrap();
+        for (passed, written) in [(1, Some(true)), (3600, None)] {
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            saver.note_obstacles(obstacles.clone(), now);
+            assert_eq!(answer(&mut saver, &mut messages).await, written, "after {passed} s");
+        }
+        assert_eq!(obstacles_file::read(&state_dir), Some((obstacles, now)));
+        saver.close().await;
+    }
+
+    /// What became of a note; nothing where none was ordered. A look behind it shows that nothing else is to come.
+    async fn answer(
+        saver: &mut Saver,
+        messages: &mut tokio::sync::mpsc::UnboundedReceiver<Message>,
+    ) -> Option<bool> {
+        saver.look();
+        let mut answer = None;
+        loop {
+            match messages.recv().await.expect("the desk is there") {
+                Message::Noted { written } => {
+                    saver.answered_note(written);
+                    answer = Some(written);
+                }
+                Message::Looked { .. } => return answer,
+                _ => {}
+            }
+        }
     }
 }
