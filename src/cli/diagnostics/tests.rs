@@ -35,6 +35,35 @@ fn a_mistyped_key_shows_the_right_one() {
 }
 
 #[test]
+fn a_margin_that_is_not_kept_is_told_with_what_is_used_and_why() {
+    let with_margin = |length: &str| {
+        ACCOUNTS.replace("[provider.plivo]", &format!("[provider.plivo]\nmargin = \"{length}\""))
+    };
+    insta::assert_snapshot!(shown(with_margin("3h")), @r#"
+    note: `margin` asks for 3h, and 2h 59m is used
+     --> media.toml:8:10
+      |
+    8 | margin = "3h"
+      |          ^^^^ a media's life is 5h 59m: its retention of 6h less a reserve for clocks
+      |
+      = help: that is the most, half of a media's life: with more, each would be uploaded more than twice in it; without a `margin` it is 2h 59m
+
+    1 note
+    "#);
+    insta::assert_snapshot!(shown(with_margin("90s")), @r#"
+    note: `margin` asks for 1m 30s, and 44m 52s is used
+     --> media.toml:8:10
+      |
+    8 | margin = "90s"
+      |          ^^^^^ a media's life is 5h 59m: its retention of 6h less a reserve for clocks
+      |
+      = help: that is the least, an eighth of a media's life: with less, a short outage would end URLs; without a `margin` it is 2h 59m
+
+    1 note
+    "#);
+}
+
+#[test]
 fn a_key_in_the_wrong_table_is_sent_home() {
     insta::assert_snapshot!(shown(with("[[media]]\nfile = \"brand/logo.png\"\nto = \"bandwidth\"\nconcurrency = 8\n")), @r"
     error: unknown key `concurrency` in [[media]]

@@ -16,6 +16,7 @@ use super::table::{At, Fields, Owner};
 use super::{ProviderConfig, Rate, Setting, suggest};
 use crate::domain::asset::ProviderName;
 use crate::domain::kind::Kind;
+use crate::domain::lease::LeaseTerms;
 use crate::domain::time::format_duration;
 
 /// Uploads at once per provider, unless the manifest says otherwise.
@@ -267,24 +268,30 @@ fn check_lengths(kind: &'static Kind, fields: &Fields<'_>, problems: &mut Proble
         return;
     }
     if let Some(margin) = fields.length("margin") {
-        check_margin(&margin, life(stated.map_or(documented, |at| at.value)), problems);
+        check_margin(&margin, stated.map_or(documented, |at| at.value), problems);
     }
 }
 
-/// How long we count on a media: its retention less a reserve for clocks and transfers.
-fn life(retention: Duration) -> Duration {
-    retention.saturating_sub(Duration::from_secs(60).min(retention / 20))
-}
-
-fn check_margin(margin: &At<Duration>, life: Duration, problems: &mut Problems) {
-    let (least, most) = (life / 8, life / 2);
-    let range = format!("a media's life here is {}", format_duration(life));
+fn check_margin(margin: &At<Duration>, retention: Duration, problems: &mut Problems) {
+    let LeaseTerms { life, margin: used } = LeaseTerms::new(retention, Some(margin.value));
+    let whole = format!(
+        "a media's life is {}: its retention of {} less a reserve for clocks",
+        format_duration(life),
+        format_duration(retention)
+    );
+    let counts = format_duration(used);
     if margin.value >= life {
-        let draft = Draft::error("`margin` is not shorter than the life of a media").at(&margin.place, range);
-        problems.add(draft.help(format!("at most half of it counts: {}", format_duration(most))));
-    } else if margin.value > most || margin.value < least {
-        let (counts, why) = if margin.value > most { (most, "half") } else { (least, "an eighth") };
-        let message = format!("`margin` counts as {}, {why} of the life of a media", format_duration(counts));
-        problems.add(Draft::note(message).at(&margin.place, range));
+        let draft = Draft::error("`margin` is not shorter than the life of a media").at(&margin.place, whole);
+        problems.add(draft.help(format!("a margin is half of that life at most: {counts}")));
+    } else if margin.value != used {
+        let why = if margin.value > used {
+            "the most, half of a media's life: with more, each would be uploaded more than twice in it"
+        } else {
+            "the least, an eighth of a media's life: with less, a short outage would end URLs"
+        };
+        let message = format!("`margin` asks for {}, and {counts} is used", format_duration(margin.value));
+        let usual = format_duration(LeaseTerms::new(retention, None).margin);
+        let help = format!("that is {why}; without a `margin` it is {usual}");
+        problems.add(Draft::note(message).at(&margin.place, whole).help(help));
     }
 }

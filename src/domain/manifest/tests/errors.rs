@@ -83,11 +83,8 @@ fn retention_only_shortens_and_margin_fits_in() {
     );
     check("margin = \"6h\"", &["+1:10 `margin` is not shorter than the life of a media"]);
     check("retention = \"20s\"\nmargin = \"5s\"", &[]);
-    assert_eq!(notes("margin = \"5h\""), ["+1:10 `margin` counts as 2h 59m, half of the life of a media"]);
-    assert_eq!(
-        notes("margin = \"1m\""),
-        ["+1:10 `margin` counts as 44m 52s, an eighth of the life of a media"]
-    );
+    assert_eq!(notes("margin = \"3h\""), ["+1:10 `margin` asks for 3h, and 2h 59m is used"]);
+    assert_eq!(notes("margin = \"1m\""), ["+1:10 `margin` asks for 1m, and 44m 52s is used"]);
     assert_eq!(notes("margin = \"2h\""), Vec::<String>::new());
 }
 
