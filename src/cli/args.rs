@@ -287,7 +287,7 @@ It reads the state file, looks at no media and asks nobody. States:
   failing     the upload fails
   waiting     not uploaded yet
 What stands in the way of many entries at once (credentials that are missing or refused, a guard that holds, a folder \
-that cannot be looked at) is shown as the last run or sync found it.
+that cannot be looked at) is shown as the last run or sync found it, and so is an approval that was given and not used.
 
 It exits 4 where an entry is lapsed, blocked, failing or waiting; and before that as sync would: 3 where credentials \
 are missing, 1 where the folder cannot be looked at, 7 where credentials are refused, 6 where the guard holds.";

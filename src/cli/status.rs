@@ -1,23 +1,25 @@
 //! `mediakeep status`: every entry as it is recorded. Looks at no file and asks nobody.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde::Serialize;
 
+use super::approve::{WHEN, waiting};
 use super::args::Global;
 use super::exit::Exit;
 use super::fallback::open_to_read;
 use super::listing::{Entry, Listing};
-use super::table::{count, render, shown, table};
+use super::table::{ago, count, render, shown, table};
 use super::voice::{print, print_json, tell};
 use super::workspace::Workspace;
+use crate::domain::approval::Approval;
 use crate::domain::asset::EntryKey;
 use crate::domain::failure::FailureClass;
 use crate::domain::lease::Schedule;
 use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING, HeldBack, Obstacles};
 use crate::domain::state::Record;
 use crate::domain::time::{Now, Timestamp, format_duration};
+use crate::local::approval;
 use crate::local::clock::{Clock as _, SystemClock};
 use crate::local::obstacles_file;
 
@@ -35,13 +37,16 @@ pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
         })
         .collect();
     let in_the_way = obstacles(&workspace, &rows);
+    let approval = approval::read(&workspace.manifest.sync.state_dir).ok().flatten();
     let dead = rows.iter().any(|row| matches!(row.state, "lapsed" | "waiting" | "blocked" | "failing"));
     let exit = exit(in_the_way.as_ref().map(|(obstacles, _)| obstacles), dead);
     let printed = if json {
         let entries = rows.iter().map(Row::entry).collect();
-        print_json(&Status { listing: Listing { format: 1, entries }, obstacles: in_the_way.map(Since::of) })
+        let listing = Listing { format: 1, entries };
+        let approval = approval.as_ref().map(Given::of);
+        print_json(&Status { listing, obstacles: in_the_way.map(Since::of), approval })
     } else {
-        show(&rows, in_the_way, now)
+        show(&rows, in_the_way, approval.as_ref(), now)
     };
     Ok(if printed == Exit::Done { exit } else { printed })
 }
@@ -54,6 +59,21 @@ struct Status {
     /// What stands in the way of many entries at once, as the last run found it.
     #[serde(skip_serializing_if = "Option::is_none")]
     obstacles: Option<Since>,
+    /// An approval that waits to be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<Given>,
+}
+
+#[derive(Serialize)]
+struct Given {
+    approved_at: Timestamp,
+    entries: usize,
+}
+
+impl Given {
+    fn of(approval: &Approval) -> Self {
+        Self { approved_at: approval.approved_at, entries: approval.entries.len() }
+    }
 }
 
 #[derive(Serialize)]
@@ -102,7 +122,7 @@ fn exit(obstacles: Option<&Obstacles>, dead: bool) -> Exit {
 /// The same in words, one line each.
 fn lines((obstacles, since): (Obstacles, Timestamp), now: Now) -> Vec<String> {
     let Obstacles { folder, guard, accounts } = obstacles;
-    let ago = format_duration(Duration::from_secs(now.wall.saturating_since(since).as_secs()));
+    let ago = ago(since, now.wall);
     let mut lines = Vec::new();
     if let Some(reason) = folder {
         lines.push(format!("the watched folder cannot be used: {}", shown(&reason)));
@@ -122,7 +142,7 @@ fn lines((obstacles, since): (Obstacles, Timestamp), now: Now) -> Vec<String> {
         };
         lines.push(format!("all of {name}: {}: {}{meanwhile}", shown(&kind), shown(&detail)));
     }
-    lines.iter().map(|line| format!("{line} (found {ago} ago)")).collect()
+    lines.iter().map(|line| format!("{line} (found {ago})")).collect()
 }
 
 struct Row<'a> {
@@ -177,13 +197,19 @@ fn state_of(record: Option<&Record>, schedule: Option<Schedule>, now: Now) -> &'
     }
 }
 
-fn show(rows: &[Row<'_>], obstacles: Option<(Obstacles, Timestamp)>, now: Now) -> Exit {
+fn show(
+    rows: &[Row<'_>],
+    obstacles: Option<(Obstacles, Timestamp)>,
+    approval: Option<&Approval>,
+    now: Now,
+) -> Exit {
     let mut out = table(&["STATE", "FILE", "PROVIDER", "RENEWAL", "EXPIRY", "URL"]);
     let until = |at: Timestamp| {
         let left = at.saturating_since(now.wall);
         if left.is_zero() { "now".to_owned() } else { format!("in {}", format_duration(left)) }
     };
     let mut problems = obstacles.map(|found| lines(found, now)).unwrap_or_default();
+    problems.extend(approval.map(|approval| format!("{}; {WHEN}", waiting(approval, now.wall))));
     for row in rows {
         let retired = row.record.is_some_and(|record| record.retired_at.is_some());
         let renewal = row

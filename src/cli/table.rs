@@ -1,6 +1,10 @@
 //! Tables for people.
 
+use std::time::Duration;
+
 use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::domain::time::{Timestamp, format_duration};
 
 /// A table without lines, its columns as wide as they need to be.
 pub(super) fn table(header: &[&str]) -> Table {
@@ -33,4 +37,12 @@ pub(super) fn bytes(count: u64) -> String {
 /// A number of things, by their right name.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// How long ago something was, in whole seconds: `2m 5s ago`.
+pub(super) fn ago(since: Timestamp, now: Timestamp) -> String {
+    match now.saturating_since(since).as_secs() {
+        0 => "just now".to_owned(),
+        seconds => format!("{} ago", format_duration(Duration::from_secs(seconds))),
+    }
 }

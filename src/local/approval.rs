@@ -1,5 +1,5 @@
 //! The approval of a guarded retirement, as a file in the state folder. Whoever approves writes it without the
-//! folder's lock; whoever runs next reads it, and consumes it whether it still fits or not.
+//! folder's lock; whoever runs next reads it, and consumes it when it is used or when nothing needs it any more.
 
 use std::io;
 use std::path::{Path, PathBuf};

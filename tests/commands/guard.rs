@@ -54,6 +54,37 @@ fn a_mass_deletion_is_held_back_shown_approved_and_let_go() {
 }
 
 #[test]
+fn an_approval_that_waits_is_shown_until_it_is_used() {
+    let stage = named(20);
+    name(&stage, 0..5);
+    stage.run(["sync"]).exits(6);
+    let status = || stage.run(["status", "--json"]).exits(6).json()["approval"].clone();
+    assert!(status().is_null());
+    stage.run(["approve", "--yes"]).exits(0).says("approved; ");
+    assert_eq!(status()["entries"], 15);
+    assert!(status()["approved_at"].is_string(), "{}", status());
+    stage.run(["status"]).exits(6).prints("an approval of 15 entries waits, given ");
+    // The same again changes nothing, and needs no yes.
+    let before = stage.listing();
+    let again =
+        stage.run(["approve"]).exits(0).says("an approval of 15 entries waits").says("for exactly these");
+    assert_eq!(again.stdout.lines().count(), 15);
+    assert_unchanged(&before, &stage.listing());
+    // Another set is another matter: the older approval gives way.
+    name(&stage, 0..4);
+    stage.run(["approve"]).exits(6).says("for others than these").says("nothing was approved");
+    assert_eq!(status()["entries"], 15);
+    stage.run(["approve", "--yes"]).exits(0).says("for others than these");
+    assert_eq!(status()["entries"], 16);
+    name(&stage, 0..20);
+    stage.run(["approve"]).exits_without_data(0).says("holds nothing back").says("16 entries waits");
+    name(&stage, 0..4);
+    stage.run(["sync"]).exits(0);
+    assert!(stage.run(["status", "--json"]).exits(0).json()["approval"].is_null());
+    assert!(!stage.run(["status"]).exits(0).stdout.contains("approval"));
+}
+
+#[test]
 fn an_approval_counts_for_exactly_what_it_showed_and_only_once() {
     let stage = named(30);
     name(&stage, 0..15);
