@@ -260,8 +260,9 @@ Without a daemon it must be started more often than the shortest margin: that is
 hours at Plivo.";
 
 const PLAN: &str = "\
-It needs no credentials and asks no provider. A file that is gone is shown as one to retire: that happens once it has \
-been gone for a minute, and past the guard.
+It needs no credentials and asks no provider. A file that is gone is shown as one to retire, or, where the \
+guard would hold it back, as one to keep alive: either happens once it has been gone for a minute, and until then the \
+exit code is not 6.
 
 Examples:
   mediakeep plan                                  what is due

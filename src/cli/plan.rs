@@ -32,6 +32,15 @@ pub(super) fn run(global: &Global, options: &Plan) -> Result<Exit, Exit> {
     } else {
         show(&plan, now, options.all)
     };
+    if let Some((halt, held_back)) = engine.held_back() {
+        let entries = count(held_back.len(), "entry", "entries");
+        tell(&match ends {
+            Exit::Halted => format!("the guard holds back {entries}: {halt}"),
+            _ => format!(
+                "the guard would hold back {entries} once their files have been gone for a minute: {halt}"
+            ),
+        });
+    }
     // The process is about to end: taking a hundred thousand records apart first would be in vain.
     std::mem::forget(engine);
     Ok(match printed {

@@ -15,6 +15,7 @@ use super::workspace::Workspace;
 use crate::domain::approval::Approval;
 use crate::domain::asset::EntryKey;
 use crate::domain::failure::FailureClass;
+use crate::domain::guard::REMOVAL_DELAY;
 use crate::domain::lease::Schedule;
 use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING, HeldBack, Obstacles};
 use crate::domain::state::Record;
@@ -175,6 +176,10 @@ impl Row<'_> {
                 let _ = write!(line, ", the next in {}", format_duration(at.saturating_since(now.wall)));
             }
             line.push(')');
+        }
+        let gone_lately = |since: Timestamp| now.wall.saturating_since(since) < REMOVAL_DELAY;
+        if self.record?.missing_since.is_some_and(gone_lately) {
+            line.push_str("; kept alive, and let go, past the guard, once it has been gone for a minute");
         }
         Some(line)
     }

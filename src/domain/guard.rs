@@ -89,6 +89,10 @@ pub fn window(longest_margin: Duration) -> Duration {
     longest_margin.max(Duration::from_secs(3600))
 }
 
+/// How long a glob's file must be gone before its entry is let go, or held back: editors and git remove files that
+/// they are about to write.
+pub const REMOVAL_DELAY: Duration = Duration::from_secs(60);
+
 /// So many may always go.
 const FEW: usize = 10;
 

@@ -54,6 +54,54 @@ fn a_mass_deletion_is_held_back_shown_approved_and_let_go() {
 }
 
 #[test]
+fn plan_sync_and_status_agree_before_and_after_the_minute_is_over() {
+    let stage = Stage::new();
+    for name in ["a.png", "sounds/a.mp3", "sounds/b.mp3"] {
+        stage.write(name, name);
+    }
+    let rules = [files("*.png", "bandwidth"), files("sounds/*.mp3", "bandwidth")].concat();
+    stage.manifest(&format!("{}{rules}", stage.bandwidth("")));
+    stage.run(["sync"]).exits(0);
+    std::fs::remove_dir_all(stage.path("sounds")).unwrap();
+    // Seen by nobody yet, and then seen by a pass.
+    for _ in 0..2 {
+        let run = stage.run(["plan"]).exits(0).says("the guard would hold back 2 entries once");
+        let run = run.says("lost all its files").says("2 keep alive").never_says("blocked");
+        run.prints("for less than a minute; then the guard would hold it back").prints("mediakeep approve");
+        assert_eq!(
+            stage.run(["plan", "--json"]).exits(0).entry("sounds/a.mp3", "bandwidth")["action"],
+            "keep-alive"
+        );
+        stage.run(["sync"]).exits(0);
+        let run = stage.run(["status"]).exits(0).prints("kept alive").prints("gone for a minute");
+        assert!(!run.stdout.contains("holds back"), "{}", run.all());
+    }
+    let gone_for_long = || {
+        stage.edit_state(|state| {
+            for name in ["a", "b"] {
+                state["media"][format!("sounds/{name}.mp3")]["bandwidth"]["missing_since"] =
+                    json!("2026-01-01T00:00:00Z");
+            }
+        });
+    };
+    gone_for_long();
+    for _ in 0..2 {
+        let run = stage.run(["plan"]).exits(6).says("the guard holds back 2 entries: ").says("2 blocked");
+        run.prints("held back by the guard: ");
+        stage.run(["sync"]).exits(6);
+        let run = stage.run(["status"]).exits(6).prints("holds back 2 entries").prints("kept alive");
+        assert!(!run.stdout.contains("gone for a minute"), "{}", run.all());
+    }
+    // What the guard lets pass is to be retired, now or then.
+    stage.write("sounds/a.mp3", "sounds/a.mp3");
+    stage.run(["plan"]).exits(0).prints("its file is gone\n").says("1 retire");
+    stage.write("sounds/b.mp3", "sounds/b.mp3");
+    stage.run(["sync"]).exits(0);
+    stage.remove("sounds/b.mp3");
+    stage.run(["plan"]).exits(0).prints("let go once it has been gone for a minute").says("1 retire");
+}
+
+#[test]
 fn an_approval_that_waits_is_shown_until_it_is_used() {
     let stage = named(20);
     name(&stage, 0..5);

@@ -111,8 +111,12 @@ impl Reconciler {
     /// How things stand.
     #[must_use]
     pub fn summary(&self) -> Summary {
+        let halt = match self.mode {
+            Mode::Plan => self.retirement.halt_by_now(),
+            _ => self.retirement.halt(),
+        };
         let mut summary = Summary {
-            halted: self.retirement.halt().cloned().or_else(|| self.retirement.folder_in_doubt()),
+            halted: halt.cloned().or_else(|| self.retirement.folder_in_doubt()),
             unwritable: self.recording.is_broken(),
             folder_unusable: self.files.unusable.clone(),
             ..Summary::default()
@@ -197,17 +201,39 @@ impl Reconciler {
         let (action, why, bytes, requests) = if entry.is_retired() {
             keep(Action::Retired, "expires by itself".to_owned())
         } else if self.retirement.leaving.contains(&key) {
-            match self.retirement.halt() {
-                Some(halt) => {
-                    keep(Action::Blocked, format!("held back by the guard: {halt}; see `mediakeep approve`"))
-                }
-                None => keep(Action::Retire, leaving_why(entry)),
-            }
+            let (action, why) = self.plan_leaving(&key, entry);
+            keep(action, why)
         } else {
             let verdict = self.judge(&key, entry, wanted, now)?;
             self.plan_verdict(&key, entry, &verdict, now)
         };
         Some(PlanItem { key, action, why, bytes, requests, deadline })
+    }
+
+    /// What is to become of an entry that nothing wants any more: a pass lets go of it only once its file has been
+    /// gone for a while, and past the guard.
+    fn plan_leaving(&self, key: &EntryKey, entry: &Entry) -> (Action, String) {
+        let why = match entry.rule {
+            None => "no longer in the manifest",
+            Some(_) => "its file is gone",
+        };
+        if self.retirement.is_overdue(key) {
+            return match self.retirement.halt_by_now() {
+                Some(halt) => {
+                    (Action::Blocked, format!("held back by the guard: {halt}; see `mediakeep approve`"))
+                }
+                None => (Action::Retire, why.to_owned()),
+            };
+        }
+        match self.retirement.halt() {
+            Some(halt) => (
+                Action::KeepAlive,
+                format!(
+                    "{why}, for less than a minute; then the guard would hold it back: {halt}; see `mediakeep approve`"
+                ),
+            ),
+            None => (Action::Retire, format!("{why}; let go once it has been gone for a minute")),
+        }
     }
 
     fn plan_verdict(
@@ -245,12 +271,5 @@ impl Reconciler {
                 (Action::Keep, why, 0, 0)
             }
         }
-    }
-}
-
-fn leaving_why(entry: &Entry) -> String {
-    match entry.rule {
-        None => "no longer in the manifest".to_owned(),
-        Some(_) => "its file is gone".to_owned(),
     }
 }

@@ -27,6 +27,9 @@ pub(super) struct Retirement {
     /// The digest of a set that somebody approved.
     pub approved: Option<String>,
     halted: Option<(Halt, usize)>,
+    /// Those of `leaving` that have been gone for long enough to leave at once, and why the guard holds these back if
+    /// it does. For a plan only, where `leaving` has those, too, that may still come back in time.
+    overdue: (BTreeSet<EntryKey>, Option<Halt>),
     /// Retired entries whose records have ended, oldest first: they count as long as the guard looks back. Not
     /// recorded, so that a restart forgets them; what still lives is in the records.
     ended: VecDeque<Ended>,
@@ -51,6 +54,7 @@ impl Retirement {
             reconsider: true,
             approved: None,
             halted: None,
+            overdue: (BTreeSet::new(), None),
             ended: VecDeque::new(),
         }
     }
@@ -66,6 +70,16 @@ impl Retirement {
 
     pub(super) fn halt(&self) -> Option<&Halt> {
         self.halted.as_ref().map(|(halt, _)| halt)
+    }
+
+    /// Whether an entry of a plan would leave at once.
+    pub(super) fn is_overdue(&self, key: &EntryKey) -> bool {
+        self.overdue.0.contains(key)
+    }
+
+    /// Why the guard of a plan holds something back at this moment, if it does.
+    pub(super) const fn halt_by_now(&self) -> Option<&Halt> {
+        self.overdue.1.as_ref()
     }
 
     /// Why nothing would be retired in any case: the folder itself is gone, or everything in it.
@@ -112,6 +126,13 @@ impl Reconciler {
 
     /// From when on nothing wants a recorded entry any more; `None` while something does.
     pub(super) fn leaves_at(&self, key: &EntryKey, entry: &Entry) -> Option<Timestamp> {
+        // What is only asked what it would do says it at once.
+        let delay = if self.mode == Mode::Plan { Duration::ZERO } else { guard::REMOVAL_DELAY };
+        self.leaves_after(delay, key, entry)
+    }
+
+    /// The same, where a removal counts after this time.
+    fn leaves_after(&self, delay: Duration, key: &EntryKey, entry: &Entry) -> Option<Timestamp> {
         let record = entry.record.as_ref().filter(|record| record.retired_at.is_none())?;
         record.current.as_ref()?;
         if entry.rule.is_none() {
@@ -128,13 +149,20 @@ impl Reconciler {
         }
         let file = self.files.known.get(&key.path)?;
         let missing = matches!(file.observation, Some(Observation::Missing));
-        missing.then(|| file.since + self.removal_delay())
+        missing.then(|| file.since + delay)
     }
 
-    /// A removal counts after a while: editors and git remove files that they are about to write. What is only
-    /// asked what it would do says it at once.
-    fn removal_delay(&self) -> Duration {
-        if self.mode == Mode::Plan { Duration::ZERO } else { REMOVAL_DELAY }
+    /// What of a plan's leaving entries would leave at this moment, and whether the guard would hold that back.
+    fn find_overdue(&mut self, now: Now) {
+        let is_overdue = |key: &&EntryKey| {
+            let entry = self.entries.get(*key);
+            let leaves = entry.and_then(|entry| self.leaves_after(guard::REMOVAL_DELAY, key, entry));
+            leaves.is_some_and(|at| at <= now.steady)
+        };
+        let overdue: BTreeSet<EntryKey> =
+            self.retirement.leaving.iter().filter(is_overdue).cloned().collect();
+        let halt = guard::check(&self.case(&overdue, now)).err();
+        self.retirement.overdue = (overdue, halt);
     }
 
     pub(super) fn note_leaving(&mut self, key: &EntryKey, entry: &Entry, now: Now) {
@@ -160,6 +188,9 @@ impl Reconciler {
             return;
         }
         self.retirement.reconsider = false;
+        if self.mode == Mode::Plan {
+            self.find_overdue(turn.now);
+        }
         if self.retirement.leaving.is_empty() {
             // Another device with everything in its place is the same folder after a reboot.
             if self.retirement.folder == Folder::OtherFileSystem && !self.misses_something() {
@@ -172,7 +203,7 @@ impl Reconciler {
             return self.release_guard(turn);
         }
         let is_approved = approved.is_some_and(|approved| approved == digest(&self.retirement.leaving));
-        if let Err(halt) = guard::check(&self.case(turn.now))
+        if let Err(halt) = guard::check(&self.case(&self.retirement.leaving, turn.now))
             && !is_approved
         {
             return self.hold_back(halt, turn);
@@ -227,7 +258,7 @@ impl Reconciler {
         }
     }
 
-    fn case(&self, now: Now) -> Case {
+    fn case(&self, leaving: &BTreeSet<EntryKey>, now: Now) -> Case {
         let window_start = self.window_start(now);
         let still_there = self.still_there();
         let is_lost =
@@ -245,7 +276,7 @@ impl Reconciler {
             let hash = record.and_then(|record| record.current.as_ref()).map(|handle| handle.hash);
             hash.is_none_or(|hash| !still_there.contains(&(&key.provider, hash)))
         };
-        let lost: Vec<&EntryKey> = self.retirement.leaving.iter().filter(lost).collect();
+        let lost: Vec<&EntryKey> = leaving.iter().filter(lost).collect();
         Case {
             folder: self.retirement.folder,
             leaving: lost.len(),
@@ -293,6 +324,5 @@ impl Reconciler {
     }
 }
 
-const REMOVAL_DELAY: Duration = Duration::from_secs(60);
 /// How many entries a message names.
 const EXAMPLES: usize = 5;
