@@ -183,8 +183,8 @@ pub struct Approve {
 /// Options of `init`.
 #[derive(Args, Debug)]
 pub struct Init {
-    /// For which provider (repeatable)
-    #[arg(long = "provider", value_name = "KIND", default_values = ["bandwidth"])]
+    /// For which kind of provider (repeatable); bandwidth, or beside a config all of its accounts, unless stated
+    #[arg(long = "provider", value_name = "KIND")]
     pub providers: Vec<String>,
     /// Print the manifest instead of writing it
     #[arg(long)]
@@ -308,7 +308,8 @@ themselves.";
 
 const INIT: &str = "\
 It looks at what lies in the folder, never writes over a file, and asks no provider. Where --manifest or \
-$MEDIAKEEP_MANIFEST names another file, it writes that one, for the folder that it is in.
+$MEDIAKEEP_MANIFEST names another file, it writes that one, for the folder that it is in. Where --config or $MEDIAKEEP_CONFIG names a \
+config, the manifest goes without accounts and names those of the config.
 
 Examples:
   mediakeep init

@@ -1,15 +1,20 @@
 //! `mediakeep init`: a manifest for the folder that one stands in, or for that of the manifest that is named.
+//!
+//! Beside a config it holds no account, since such a manifest would be refused; it names those of the config.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{Global, Init};
 use super::exit::Exit;
-use super::voice::{fail, print, tell};
-use crate::domain::kind::Kind;
+use super::table::shown;
+use super::voice::{fail, fail_with_help, print, tell};
+use super::workspace::{Text, Texts, Workspace};
+use crate::domain::kind::{Kind, SettingSpec};
+use crate::domain::manifest::Manifest;
 use crate::domain::media_type;
 use crate::provider;
 
@@ -21,9 +26,11 @@ pub(super) fn run(global: &Global, options: &Init) -> Result<Exit, Exit> {
         fail(&format!("{} is a folder; name the file: --manifest {}", path.display(), file.display()));
         return Err(Exit::Usage);
     }
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let text = manifest(&kinds, &globs(folder));
+    let Draft { accounts, to, folder, variables } = match &global.config {
+        Some(config) => Draft::beside(config, path, &kinds)?,
+        None => Draft::alone(path, &kinds),
+    };
+    let text = [accounts, rules(&to, &globs(&folder))].concat();
     if options.stdout {
         return Ok(print(&text));
     }
@@ -31,10 +38,12 @@ pub(super) fn run(global: &Global, options: &Init) -> Result<Exit, Exit> {
     let made = fs::OpenOptions::new().write(true).create_new(true).open(path);
     match made.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => {
-            tell(&format!(
-                "wrote {}; next: set the variables that it names, then `mediakeep check` and `mediakeep plan`",
-                path.display()
-            ));
+            let first = if variables.is_empty() {
+                String::new()
+            } else {
+                format!("`export {}`, then ", variables.join("=… ") + "=…")
+            };
+            tell(&format!("wrote {}; next: {first}`mediakeep check` and `mediakeep plan`", path.display()));
             Ok(Exit::Done)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -46,6 +55,83 @@ pub(super) fn run(global: &Global, options: &Init) -> Result<Exit, Exit> {
             Err(Exit::Unexpected)
         }
     }
+}
+
+/// What a manifest is made from, but for the media.
+struct Draft {
+    /// Everything before the rules.
+    accounts: String,
+    /// The names of the accounts that media go to.
+    to: Vec<String>,
+    /// The folder that is looked at.
+    folder: PathBuf,
+    /// The environment variables that are named in it and must be set.
+    variables: Vec<String>,
+}
+
+impl Draft {
+    /// With an account for each of these kinds.
+    fn alone(path: &Path, kinds: &[&Kind]) -> Self {
+        let default = [provider::KINDS[0]];
+        let kinds = if kinds.is_empty() { &default } else { kinds };
+        let mut accounts = String::from(ABOUT_SECRETS);
+        let mut variables = Vec::new();
+        for kind in kinds {
+            let _ = write!(accounts, "\n[provider.{0}]\nkind = \"{0}\"\n", kind.name);
+            for spec in kind.settings {
+                let variable = format!("{}_{}", kind.name, spec.name).to_uppercase();
+                let wanted = is_wanted(kind, spec);
+                let comment = if wanted { "" } else { "# " };
+                let _ = writeln!(
+                    accounts,
+                    "{comment}{} = {{ env = \"{variable}\" }}  # {}",
+                    spec.name, spec.about
+                );
+                variables.extend(wanted.then_some(variable));
+            }
+        }
+        let to = kinds.iter().map(|kind| kind.name.to_owned()).collect();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Self { accounts, to, folder: folder.unwrap_or_else(|| Path::new(".")).to_owned(), variables }
+    }
+
+    /// For the accounts of a config: all of them, or those of these kinds.
+    fn beside(config: &Path, path: &Path, kinds: &[&Kind]) -> Result<Self, Exit> {
+        let absolute = std::path::absolute(path).map_err(|error| {
+            fail(&format!("cannot tell where {} is: {error}", path.display()));
+            Exit::Unexpected
+        })?;
+        let manifest =
+            Text { name: path.display().to_string(), path: absolute, content: b"version = 1\n".to_vec() };
+        let config_text = Some(Text::read(config, "config")?);
+        let state_directory = std::env::var_os("STATE_DIRECTORY");
+        let workspace = Workspace::parse(Texts { manifest, config: config_text, state_directory })?;
+        let Manifest { sync, providers, .. } = &*workspace.manifest;
+        let wanted = |kind: &'static Kind| kinds.is_empty() || kinds.contains(&kind);
+        let named = providers.iter().filter(|(_, account)| wanted(account.kind));
+        let to: Vec<String> = named.map(|(name, _)| name.to_string()).collect();
+        if to.is_empty() {
+            let what = if providers.is_empty() { "account" } else { "account of that kind" };
+            fail_with_help(
+                &format!("the config {} has no {what}", config.display()),
+                "add a [provider.NAME] table there; the manifest beside it can hold none",
+            );
+            return Err(Exit::Manifest);
+        }
+        let accounts = format!(
+            "# What must exist where. Commit this file with the media. Accounts and [sync] are in {}.\nversion = 1\n",
+            shown(&config.display().to_string())
+        );
+        Ok(Self { accounts, to, folder: sync.root.clone(), variables: Vec::new() })
+    }
+}
+
+/// Whether a setting is one that must be there. The last way to prove who we are is the one that the provider
+/// recommends.
+fn is_wanted(kind: &Kind, spec: &SettingSpec) -> bool {
+    let alternatives = kind.credentials;
+    let preferred = alternatives.last().is_some_and(|set| set.contains(&spec.name));
+    preferred || !alternatives.iter().any(|set| set.contains(&spec.name))
 }
 
 fn kind(name: &str) -> Result<&'static Kind, Exit> {
@@ -96,33 +182,22 @@ fn escaped(name: &str) -> String {
     name.chars().map(|c| if "*?[]{}!\\".contains(c) { format!("[{c}]") } else { c.to_string() }).collect()
 }
 
-fn manifest(kinds: &[&Kind], globs: &[String]) -> String {
-    let mut text = String::from(
-        "# What must exist where. Commit this file with the media; it can hold no secret: a secret is a reference to\n\
-         # { env = \"NAME\" }, { credential = \"name\" } (systemd) or { file = \"path\" }.\nversion = 1\n",
-    );
-    for kind in kinds {
-        let _ = write!(text, "\n[provider.{0}]\nkind = \"{0}\"\n", kind.name);
-        for spec in kind.settings {
-            let alternatives = kind.credentials;
-            // The last way to prove who we are is the one that the provider recommends.
-            let preferred = alternatives.last().is_some_and(|set| set.contains(&spec.name));
-            let other = alternatives.iter().any(|set| set.contains(&spec.name)) && !preferred;
-            let comment = if other { "# " } else { "" };
-            let variable = format!("{}_{}", kind.name, spec.name).to_uppercase();
-            let _ = writeln!(text, "{comment}{} = {{ env = \"{variable}\" }}  # {}", spec.name, spec.about);
-        }
-    }
-    let to: Vec<String> = kinds.iter().map(|kind| format!("\"{}\"", kind.name)).collect();
+fn rules(to: &[String], globs: &[String]) -> String {
+    let to: Vec<String> = to.iter().map(|name| format!("\"{name}\"")).collect();
     let to = if let [one] = to.as_slice() { one.clone() } else { format!("[{}]", to.join(", ")) };
     if globs.is_empty() {
-        let _ = write!(text, "\n# [[media]]\n# file = \"brand/logo.png\"\n# to = {to}\n");
+        return format!("\n# [[media]]\n# file = \"brand/logo.png\"\n# to = {to}\n");
     }
-    for glob in globs {
-        let _ = write!(text, "\n[[media]]\nfiles = {}\nto = {to}\n", toml::Value::from(glob.as_str()));
-    }
-    text
+    let rule =
+        |glob: &String| format!("\n[[media]]\nfiles = {}\nto = {to}\n", toml::Value::from(glob.as_str()));
+    globs.iter().map(rule).collect()
 }
+
+const ABOUT_SECRETS: &str = "\
+# What must exist where. Commit this file with the media; it can hold no secret: a secret is a reference to
+# { env = \"NAME\" }, { credential = \"name\" } (systemd) or { file = \"path\" }.
+version = 1
+";
 
 /// A look at the folder, no census.
 const FILES_MAX: usize = 10_000;

@@ -10,6 +10,7 @@ mod guard;
 mod happy;
 mod manifest;
 mod names;
+mod newcomer;
 mod permissions;
 mod secrets;
 mod shapes;
