@@ -21,13 +21,13 @@ fn a_mistyped_key_shows_the_right_one() {
     error: unknown key `content-type` in [[media]]
       --> media.toml:14:1
        |
-    14 | content-type = "***"
+    14 | content-type = "image/png"
        | ^^^^^^^^^^^^ not a key of this table
        |
     help: did you mean this one?
        |
-    14 - content-type = "***"
-    14 + content_type = "***"
+    14 - content-type = "image/png"
+    14 + content_type = "image/png"
        |
 
     1 error
@@ -324,24 +324,24 @@ fn a_secret_beside_a_mistake_keeps_the_column() {
     error: `auth_token` is a secret, and a secret never stands in a manifest or config
      --> media.toml:2:45
       |
-    2 | provider.b = { kind = "plivo", auth_token = "***", rat = "***", auth_id = "***" }
+    2 | provider.b = { kind = "plivo", auth_token = "***", rat = "5/s", auth_id = "***" }
       |                                             ^^^^^ the secret itself
       |
     help: say where it is to be found, by `env`, `credential` (of systemd) or `file`; one that was ever committed must also be changed at the provider
       |
-    2 - provider.b = { kind = "plivo", auth_token = "***", rat = "***", auth_id = "***" }
-    2 + provider.b = { kind = "plivo", auth_token = { env = "B_AUTH_TOKEN" }, rat = "***", auth_id = "***" }
+    2 - provider.b = { kind = "plivo", auth_token = "***", rat = "5/s", auth_id = "***" }
+    2 + provider.b = { kind = "plivo", auth_token = { env = "B_AUTH_TOKEN" }, rat = "5/s", auth_id = "***" }
       |
 
     error: unknown key `rat` in [provider.b]
      --> media.toml:2:56
       |
-    2 | provider.b = { kind = "plivo", auth_token = "*******", rat = "***", auth_id = "***" }
+    2 | provider.b = { kind = "plivo", auth_token = "*******", rat = "5/s", auth_id = "***" }
       |                                                        ^^^ not a key of this table
       |
     help: did you mean this one?
       |
-    2 | provider.b = { kind = "plivo", auth_token = "*******", rate = "***", auth_id = "***" }
+    2 | provider.b = { kind = "plivo", auth_token = "*******", rate = "5/s", auth_id = "***" }
       |                                                           +
 
     2 errors

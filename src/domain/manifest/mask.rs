@@ -1,15 +1,18 @@
 //! Lines of a manifest as they may be shown: values that could be a secret are masked, comments are left out.
 //!
 //! What is shown is decided by a list of keys whose values are plain by nature. Whatever is not on it is masked:
-//! a value under an unknown key may be a secret under a mistyped one. Of a reference, the name of an environment
-//! variable is plain where it is written as such names are.
+//! a value under an unknown key may be a secret under a mistyped one. So it is shown only where the key is a slip of
+//! one of the list, the value is what that key takes, and the table is none that holds secrets, or the value is a
+//! number or a length of time. Of a reference, the name of an environment variable is plain where it is written as such
+//! names are.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Form, Key};
+use super::keys::{self, Form, Key, Section};
 use super::problem::{Excerpt, Span, char_boundary};
 use super::shape::Shape;
+use super::suggest;
 
 /// Which parts of a text are keys and values, and which of them may be shown.
 ///
@@ -35,44 +38,47 @@ impl Masks {
         for (key, value) in root {
             masks.key(key, true);
             match keys::section(key.get_ref()) {
-                Some(section) if section.form == Form::NamedTables => masks.named_tables(value, section.keys),
-                Some(section) => masks.tables(value, section.keys),
-                None => masks.field(key.get_ref(), value, keys::TOP.keys),
+                Some(section) if section.form == Form::NamedTables => masks.named_tables(value, section),
+                Some(section) => masks.tables(value, section),
+                None => masks.field(key.get_ref(), value, &keys::TOP),
             }
         }
         masks.0.sort_unstable_by_key(|atom| atom.span.start);
         masks
     }
 
-    fn named_tables(&mut self, value: &Spanned<DeValue<'_>>, keys: &[Key]) {
+    fn named_tables(&mut self, value: &Spanned<DeValue<'_>>, section: &Section) {
         let Some(tables) = value.get_ref().as_table() else {
             return self.hidden(value);
         };
         for (name, table) in tables {
             self.key(name, true);
-            self.tables(table, keys);
+            self.tables(table, section);
         }
     }
 
-    fn tables(&mut self, value: &Spanned<DeValue<'_>>, keys: &[Key]) {
+    fn tables(&mut self, value: &Spanned<DeValue<'_>>, section: &Section) {
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (key, value) in table {
                     self.key(key, true);
-                    self.field(key.get_ref(), value, keys);
+                    self.field(key.get_ref(), value, section);
                 }
             }
             DeValue::Array(tables) if tables.iter().all(|table| table.get_ref().is_table()) => {
                 for table in tables {
-                    self.tables(table, keys);
+                    self.tables(table, section);
                 }
             }
             _ => self.hidden(value),
         }
     }
 
-    fn field(&mut self, name: &str, value: &Spanned<DeValue<'_>>, keys: &[Key]) {
-        let known = keys.iter().find(|key| key.name == name && key.shown);
+    fn field(&mut self, name: &str, value: &Spanned<DeValue<'_>>, section: &Section) {
+        let known = match section.keys.iter().find(|key| key.name == name) {
+            Some(key) => key.shown.then_some(key),
+            None => meant(name, value, section),
+        };
         let takes_lists = known.is_some_and(|key| matches!(key.shape, Shape::Texts { .. }));
         match value.get_ref() {
             DeValue::Array(items) if takes_lists && items.iter().all(|item| is_scalar(item.get_ref())) => {
@@ -135,6 +141,27 @@ impl Masks {
         writer.finish()
     }
 }
+
+/// The key whose value may be shown and that a mistyped one was surely meant to be.
+fn meant<'s>(name: &str, value: &Spanned<DeValue<'_>>, section: &'s Section) -> Option<&'s Key> {
+    let lower = name.to_lowercase();
+    if SECRETIVE.iter().any(|word| lower.contains(word)) {
+        return None;
+    }
+    let near = suggest::nearest(name, section.keys.iter().map(|key| key.name))?;
+    let key = section.keys.iter().find(|key| key.name == near && key.shown)?;
+    let harmless = match key.shape {
+        Shape::Version | Shape::Flag | Shape::Count { .. } | Shape::Length { .. } | Shape::Rate => true,
+        Shape::Choice(_) | Shape::Text | Shape::Texts { .. } | Shape::Folder => {
+            section.form != Form::NamedTables && suggest::is_slip(name, near)
+        }
+        Shape::Address | Shape::Setting { .. } => false,
+    };
+    (harmless && key.shape.read(value, key.name, "").is_ok()).then_some(key)
+}
+
+/// What names of secrets are made of.
+const SECRETIVE: [&str; 8] = ["pass", "pw", "secret", "tok", "key", "auth", "cred", "pin"];
 
 /// Whether a text is written as names of environment variables are. People put secrets there, too, so that nothing
 /// but capitals, digits and `_` counts, and no more of them than somebody would type.

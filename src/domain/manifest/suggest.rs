@@ -9,7 +9,6 @@ pub(super) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) 
     if text.len() > COMPARED_MAX {
         return None;
     }
-    let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let wanted = plain(text);
     let near = names.into_iter().take(COMPARED_MAX).filter(|name| name.len() <= COMPARED_MAX).map(|name| {
         let distance = strsim::osa_distance(&wanted, &plain(name));
@@ -19,6 +18,16 @@ pub(super) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) 
     near.filter(|(distance, name)| *distance <= allowed(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// Whether a text is a name but for one slip, so that nothing else can be meant. Of short names, each is a slip of others.
+pub(super) fn is_slip(text: &str, name: &str) -> bool {
+    const SHORT: usize = 4;
+    name.len() >= SHORT && text.len() <= COMPARED_MAX && strsim::osa_distance(&plain(text), &plain(name)) <= 1
+}
+
+fn plain(text: &str) -> String {
+    text.to_lowercase().replace('-', "_")
 }
 
 #[cfg(test)]

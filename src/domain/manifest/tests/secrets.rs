@@ -48,6 +48,42 @@ fn the_name_of_a_variable_is_shown_and_what_may_be_a_secret_in_its_place_is_not(
 }
 
 #[test]
+fn the_value_of_a_mistyped_key_is_shown_where_no_secret_can_stand_under_the_right_one() {
+    for (line, shown) in [
+        ("[[media]]\nflie = \"canary\"", true),
+        ("[[media]]\ncontent-type = \"canary\"", true),
+        ("[[media]]\nexcldue = [\"canary\"]", true),
+        ("[sync]\nsetle = \"77s\"", true),
+        ("[provider.b]\nmargn = \"77h\"", true),
+        ("[provider.b]\nconcurency = 77", false),
+        ("[provider.b]\nretension = \"canary\"", false),
+        ("[provider.b]\nrat = \"canary\"", false),
+        ("[provider.b]\nknd = \"canary\"", false),
+        ("[provider.b]\npasword = \"canary\"", false),
+        ("[provider.b]\npasword = 77", false),
+        ("[provider.b]\nbase-url = \"https://canary\"", false),
+        ("[provider.b]\nacount_id = \"canary\"", false),
+        ("[[media]]\npassword = \"canary\"", false),
+        ("[[media]]\ntox = \"canary\"", false),
+        ("[[media]]\nfileto = \"canary\"", false),
+        ("[[media]]\npath_key = \"canary\"", false),
+        ("[[media]]\nexcldue = [[\"canary\"]]", false),
+        ("[[media]]\nflie = { x = \"canary\" }", false),
+        ("[[media]]\nsomething = \"canary\"", false),
+        ("[sync]\nsetle = \"canary\"", false),
+        ("verison = \"canary\"", false),
+    ] {
+        let parsed = read(&format!("version = 1\n{line}\n"));
+        let excerpts = parsed.problems.iter().flat_map(|problem| &problem.labels);
+        let of_key = excerpts.filter(|label| label.line == line.lines().count() + 1);
+        let of_key: Vec<_> = of_key.filter_map(|label| label.excerpt.as_ref()).collect();
+        assert!(!of_key.is_empty(), "{line}");
+        let holds = |text: &str| text.contains("canary") || text.contains("77");
+        assert!(of_key.iter().all(|excerpt| holds(&excerpt.text) == shown), "{line}: {of_key:?}");
+    }
+}
+
+#[test]
 fn a_secret_in_a_broken_text_is_not_shown() {
     for secret in [
         "password = \"hunter2\"",
