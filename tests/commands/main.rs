@@ -12,6 +12,7 @@ mod manifest;
 mod names;
 mod newcomer;
 mod permissions;
+mod reference;
 mod secrets;
 mod shapes;
 mod split;
