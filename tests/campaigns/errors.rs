@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::scale::{is_long, tell};
 use crate::stage::{Mount, skip};
-use crate::strace::can_inject;
+use crate::strace::{CALLS, can_inject};
 use crate::syscalls::Bench;
 
 const ERRORS: [&str; 3] = ["EIO", "ENOSPC", "EROFS"];
@@ -23,18 +23,7 @@ fn an_error_of_any_system_call_tears_no_state_and_loses_no_url() {
     let state = bench.stage.beside("state");
     // Threads wake each other by writing, so of those calls only the ones to these files may fail.
     let only_these = ["journal", "lock", "state.json", "state.json.previous"].map(|name| state.join(name));
-    for call in [
-        "openat",
-        "write",
-        "fsync",
-        "fdatasync",
-        "rename",
-        "renameat",
-        "linkat",
-        "unlink",
-        "ftruncate",
-        "mkdir",
-    ] {
+    for call in CALLS.iter().copied() {
         let mut number = 1;
         while number <= calls.get(call).copied().unwrap_or(1) {
             for (row, error) in ERRORS.iter().enumerate() {

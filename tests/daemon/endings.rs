@@ -44,11 +44,7 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn a_stop_of_an_idle_daemon_waits_for_nothing() {
     let stage = Stage::with_life(Duration::from_secs(600));
-    stage.manifest(&file("logo.png"));
-    stage.put("logo.png", "logo");
-    let mut daemon = stage.run();
-    stage.until_content("logo.png", "plivo", "logo");
-    stage.until_content("logo.png", "bandwidth", "logo");
+    let mut daemon = stage.run_with_logo();
     pause(Duration::from_secs(1));
     daemon.signal("INT");
     assert!(daemon.wait(Duration::from_secs(4)).success(), "less than the patience for uploads");
@@ -57,11 +53,7 @@ fn a_stop_of_an_idle_daemon_waits_for_nothing() {
 #[test]
 fn a_stop_that_could_not_save_the_state_is_no_success() {
     let stage = Stage::with_life(Duration::from_secs(600));
-    stage.manifest(&file("logo.png"));
-    stage.put("logo.png", "logo");
-    let mut daemon = stage.run();
-    stage.until_content("logo.png", "plivo", "logo");
-    stage.until_content("logo.png", "bandwidth", "logo");
+    let mut daemon = stage.run_with_logo();
     rename(&stage.beside("state"), &stage.beside("away"));
     put(&stage.beside("state"), "not a folder");
     stage.put("logo.png", "new");

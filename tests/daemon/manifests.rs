@@ -14,11 +14,8 @@ pub(crate) const BROKEN: &str = "version = 1\n<<<<<<< HEAD\n[[media]]\n";
 #[test]
 fn a_manifest_that_breaks_keeps_the_old_one_in_force_until_it_is_mended() {
     let stage = Stage::new();
-    stage.manifest(&file("logo.png"));
-    stage.put("logo.png", "logo");
     stage.put("badge.png", "badge");
-    let mut daemon = stage.run();
-    stage.until_content("logo.png", "plivo", "logo");
+    let mut daemon = stage.run_with_logo();
     stage.put("media.toml", BROKEN);
     daemon.until_says("the one before stays in force");
     stage.put("logo.png", "new logo");
@@ -51,11 +48,8 @@ fn a_manifest_that_breaks_keeps_the_old_one_in_force_until_it_is_mended() {
 /// The daemon is started again, and goes on from the last good manifest, loudly.
 pub(crate) fn the_manifest_is_broken_or_absent_at_a_restart(text: Option<&str>) {
     let stage = Stage::new();
-    stage.manifest(&file("logo.png"));
-    stage.put("logo.png", "logo");
     stage.put("badge.png", "badge");
-    let mut daemon = stage.run();
-    stage.until_content("logo.png", "plivo", "logo");
+    let mut daemon = stage.run_with_logo();
     stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
     daemon.stop();
 
@@ -87,11 +81,8 @@ fn a_first_start_without_a_good_manifest_is_refused() {
 #[test]
 fn a_changed_root_or_state_dir_is_told_and_waits_for_a_restart() {
     let stage = Stage::new();
-    stage.manifest(&file("logo.png"));
-    stage.put("logo.png", "here");
     stage.put("elsewhere/logo.png", "there");
-    let mut daemon = stage.run();
-    stage.until_content("logo.png", "bandwidth", "here");
+    let mut daemon = stage.run_with_logo();
     let moved = stage.accounts().replace("[sync]", "[sync]\nroot = \"elsewhere\"") + &file("logo.png");
     stage.put("media.toml", &moved);
     daemon.until_says("change by a restart only");

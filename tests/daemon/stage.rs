@@ -161,6 +161,17 @@ impl Stage {
         command.current_dir(self.place.path());
     }
 
+    /// Names the logo in the manifest, and runs the daemon until it is published everywhere.
+    pub(crate) fn run_with_logo(&self) -> Process {
+        self.manifest(&file("logo.png"));
+        self.put("logo.png", "logo");
+        let daemon = self.run();
+        for provider in ["bandwidth", "plivo"] {
+            self.until_content("logo.png", provider, "logo");
+        }
+        daemon
+    }
+
     /// Starts the daemon.
     pub(crate) fn run(&self) -> Process {
         self.start(self.command(&["run"]))

@@ -4,16 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use crate::process::Process;
-use crate::stage::{Mount, Stage, file, pause, put, rename, skip};
+use crate::stage::{Mount, Stage, pause, put, rename, skip};
 
 fn stage_with_logo(life: u64) -> (Stage, Process) {
     let stage = Stage::with_life(Duration::from_secs(life));
-    stage.manifest(&file("logo.png"));
-    stage.put("logo.png", "logo");
-    let daemon = stage.run();
-    for provider in ["bandwidth", "plivo"] {
-        stage.until_content("logo.png", provider, "logo");
-    }
+    let daemon = stage.run_with_logo();
     stage.until("the manifest is remembered", || stage.beside("state/last-good").is_dir());
     (stage, daemon)
 }

@@ -27,15 +27,21 @@ fn lose_replies(world: &mut World) {
     world.unsure_of_bytes = true;
 }
 
+/// A world in which `a.png` was published, and its new content is sent and never confirmed.
+fn unconfirmed(manifest: Manifest, new: &[u8]) -> World {
+    let mut world = World::new(manifest);
+    world.write("a.png", b"old");
+    world.run(MINUTE);
+    lose_replies(&mut world);
+    world.write("a.png", new);
+    world.run(20 * SECOND);
+    world
+}
+
 #[test]
 fn content_that_may_have_been_overwritten_is_sent_again_once_it_is_wanted_back() {
     for restart in [false, true] {
-        let mut world = World::new(named(&[("a.png", "logo.png")]));
-        world.write("a.png", b"old");
-        world.run(MINUTE);
-        lose_replies(&mut world);
-        world.write("a.png", b"new");
-        world.run(20 * SECOND);
+        let mut world = unconfirmed(named(&[("a.png", "logo.png")]), b"new");
         assert!(!world.serves_what_is_recorded("a.png", "named"), "the scene is set");
         world.mend("named");
         if restart {
@@ -58,12 +64,7 @@ fn content_that_may_have_been_overwritten_is_sent_again_once_it_is_wanted_back()
 
 #[test]
 fn content_that_may_have_been_overwritten_is_not_sent_while_newer_content_is_on_its_way() {
-    let mut world = World::new(named(&[("a.png", "logo.png")]));
-    world.write("a.png", b"old");
-    world.run(MINUTE);
-    lose_replies(&mut world);
-    world.write("a.png", b"newer");
-    world.run(20 * SECOND);
+    let mut world = unconfirmed(named(&[("a.png", "logo.png")]), b"newer");
     world.mend("named");
     world.run(5 * MINUTE);
     world.unsure_of_bytes = false;
@@ -74,12 +75,7 @@ fn content_that_may_have_been_overwritten_is_not_sent_while_newer_content_is_on_
 
 #[test]
 fn an_upload_under_an_id_of_its_own_casts_no_doubt_on_what_is_published() {
-    let mut world = World::new(manifest(&[("a.png", &["named"])]));
-    world.write("a.png", b"old");
-    world.run(MINUTE);
-    lose_replies(&mut world);
-    world.write("a.png", b"new");
-    world.run(20 * SECOND);
+    let mut world = unconfirmed(manifest(&[("a.png", &["named"])]), b"new");
     world.mend("named");
     let before = world.sent.len();
     world.write("a.png", b"old");
