@@ -74,6 +74,7 @@ pub fn log(event: &Event) {
         | Event::ClockDiffers { .. }
         | Event::Overcommitted { .. } => log_account(event),
         Event::Verified { .. }
+        | Event::LossDoubted { .. }
         | Event::VerificationFailed { .. }
         | Event::RetentionLearnt { .. }
         | Event::OverwritingKeepsClock { .. } => log_verification(event),
@@ -162,6 +163,9 @@ fn log_verification(event: &Event) {
     match event {
         Event::Verified { provider, present, gone } => {
             debug!(%provider, present, gone, "verified what the provider holds");
+        }
+        Event::LossDoubted { provider, gone, sought } => {
+            error!(%provider, gone, sought, "most media were not found at the provider; they are uploaded again, and their URLs stay published until another look agrees; see whether it is the right account");
         }
         Event::VerificationFailed { provider, class, detail } => {
             info!(%provider, %class, detail = ?detail, "cannot verify what the provider holds; uploads go on");

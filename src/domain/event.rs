@@ -95,6 +95,16 @@ pub enum Event {
         /// The time since its upload.
         age: Duration,
     },
+    /// A look found so few of an account's media that it can hardly be right: they are uploaded again, and readers keep
+    /// their URLs until the next look agrees.
+    LossDoubted {
+        /// The provider.
+        provider: ProviderName,
+        /// How many were not found.
+        gone: usize,
+        /// How many were looked for.
+        sought: usize,
+    },
     /// Something else than what we sent is under an ID of ours. It is not fought: the next renewal comes as planned.
     ForeignContent {
         /// The entry.

@@ -83,6 +83,13 @@ pub fn check(case: &Case) -> Result<(), Halt> {
     Ok(())
 }
 
+/// Whether so many media that one look did not find, out of all that it looked for, are more likely a provider's or an
+/// account's mistake than a loss.
+#[must_use]
+pub const fn is_mass_loss(gone: usize, sought: usize) -> bool {
+    gone > FEW && gone > sought / 2
+}
+
 /// How far back retirements are counted, for the longest margin of all providers.
 #[must_use]
 pub fn window(longest_margin: Duration) -> Duration {
@@ -120,6 +127,20 @@ mod tests {
                 passes,
                 "{leaving} {lately} {entries}"
             );
+        }
+    }
+
+    #[test]
+    fn more_than_ten_and_more_than_half_are_a_mass_loss() {
+        for (gone, sought, is_mass) in [
+            (10, 10, false),
+            (11, 11, true),
+            (11, 21, true),
+            (11, 22, false),
+            (50_000, 100_000, false),
+            (50_001, 100_000, true),
+        ] {
+            assert_eq!(is_mass_loss(gone, sought), is_mass, "{gone} of {sought}");
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub in_flight: bool,
     /// Whether other bytes than the recorded ones may lie under the published ID: an upload there was not confirmed.
     pub in_doubt: bool,
+    /// Whether the last look did not find it, and so little else that this is not believed yet.
+    pub missed: bool,
     /// What people were told of it.
     pub told: Told,
     /// How it stood when it was looked at last.

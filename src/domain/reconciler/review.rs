@@ -92,8 +92,11 @@ impl Reconciler {
     ) -> Option<Verdict> {
         let account = self.accounts.get(&key.provider)?;
         let mut verdict = plan::judge(key, wanted, entry.record.as_deref(), account.facts(), now);
-        if entry.in_doubt && !self.has_rival(key, entry) {
-            super::ids::restore(&mut verdict, now.steady);
+        if (entry.in_doubt || entry.missed) && !self.has_rival(key, entry) {
+            match &mut verdict.renewal {
+                Some((due_at, ..)) if entry.missed => *due_at = now.steady.min(*due_at),
+                _ => super::ids::restore(&mut verdict, now.steady),
+            }
         }
         Some(verdict)
     }
@@ -356,9 +359,9 @@ impl Reconciler {
     }
 
     /// From when on a live handle may be renewed again: a guard against renewing in a loop, whatever the clocks
-    /// and deadlines say. Bytes that have to be restored do not wait for it.
+    /// and deadlines say. Bytes that have to be restored, or are perhaps not there, do not wait for it.
     fn renewal_allowed_at(&self, key: &EntryKey, entry: &Entry) -> Option<Timestamp> {
-        entry.record.as_ref()?.live().filter(|_| !entry.in_doubt)?;
+        entry.record.as_ref()?.live().filter(|_| !entry.in_doubt && !entry.missed)?;
         Some(entry.uploaded_at? + self.accounts.get(&key.provider)?.terms.renewal_gap())
     }
 

@@ -275,10 +275,12 @@ impl Reconciler {
                 expires_at: handle.expires_at,
             },
         });
+        let missed = std::mem::take(&mut entry.missed);
         let visible = if same_for_readers { Visible::Soon } else { Visible::AtOnce };
         self.edit(key, entry, visible, turn.now, |record| {
             record.trouble.take_if(|trouble| trouble.attempts > 0);
-            if let Some(mut old) = old.filter(|old| old.url != handle.url) {
+            // Of one that was not found there any more nothing is promised.
+            if let Some(mut old) = old.filter(|old| old.url != handle.url && !missed) {
                 // A clock that was set since then does not make it live longer.
                 let left = old.steady_expires_at.saturating_since(steady);
                 old.expires_at = old.expires_at.min((wall + left).floor_to_second());

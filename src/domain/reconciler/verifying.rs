@@ -1,7 +1,7 @@
 //! Whether providers still hold what they confirmed: when that is looked at, and what follows from it.
 //!
-//! What is gone is taken back from readers and uploaded again at once. What somebody else wrote is told and not
-//! fought. A failed look is no cause for alarm: uploads tell how a provider is.
+//! What is gone is taken back from readers and uploaded again at once; where it is most of everything, it is taken back
+//! only when a second look agrees. What somebody else wrote is told and not fought. A failed look is no cause for alarm: uploads tell how a provider is.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::{Effect, Event, Mode, Reconciler, Turn};
 use crate::domain::asset::{EntryKey, MediaId, ProviderName};
 use crate::domain::experience::{Assumptions, Experience, Life};
 use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::guard::is_mass_loss;
 use crate::domain::kind::{Naming, Replacing};
 use crate::domain::plan::{Wanted, is_same_id};
 use crate::domain::renewal_id;
@@ -21,10 +22,13 @@ use crate::domain::verification::{Expected, Inspected, Inspection, Sight, reques
 
 /// What is known about an account from looking at what it holds.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read where it matters")]
 pub(super) struct Verifying {
     /// When it is looked at next, on the steady clock.
     due_at: Option<Timestamp>,
     under_way: bool,
+    /// Whether the look before asked for this one early.
+    hurried: bool,
     /// When the last look began that was not cut short.
     last: Option<Timestamp>,
     experience: Experience,
@@ -117,7 +121,10 @@ impl Reconciler {
         let expected = self.expected(&provider, turn.now);
         let Some(account) = self.accounts.get_mut(&provider) else { return };
         account.verifying.due_at = Some(turn.now.steady + account.config.verify);
-        let Some(scope) = account.scope.clone().filter(|_| !expected.is_empty()) else { return };
+        let Some(scope) = account.scope.clone().filter(|_| !expected.is_empty()) else {
+            account.verifying.hurried = false;
+            return;
+        };
         account.verifying.under_way = true;
         let inspection = Inspection { provider, scope, ordered: turn.now, expected: expected.into() };
         turn.effects.push(Effect::Verify(Box::new(inspection)));
@@ -157,20 +164,22 @@ impl Reconciler {
         if !broken_off {
             self.note_failed_look(&inspection.provider, failure.as_ref(), turn);
         }
-        let (mut gone, mut present) = (Vec::new(), Vec::new());
+        let (mut gone, mut present, mut resized) = (Vec::new(), Vec::new(), 0);
         for (media, sight) in inspection.expected.iter().zip(sights) {
             let Some(life) = self.life_of(media, inspection.ordered, turn.now) else { continue };
             match sight {
                 Sight::Unknown => {}
                 Sight::Present => {
                     self.tell_foreign(media, None, turn);
+                    self.is_there_after_all(&media.key);
                     present.push(life);
                 }
-                Sight::Resized(found) => self.tell_foreign(media, Some(*found), turn),
-                Sight::Gone => {
-                    self.vanish(&media.key, life, turn);
-                    gone.push(life);
+                Sight::Resized(found) => {
+                    self.tell_foreign(media, Some(*found), turn);
+                    self.is_there_after_all(&media.key);
+                    resized += 1;
                 }
+                Sight::Gone => gone.push((&media.key, life)),
             }
         }
         turn.events.push(Event::Verified {
@@ -178,7 +187,57 @@ impl Reconciler {
             present: present.len(),
             gone: gone.len(),
         });
+        let sought = gone.len() + present.len() + resized;
+        let gone = self.take_losses(&inspection.provider, &gone, sought, turn);
         self.learn(inspection, failure.is_none() && !broken_off, &gone, &present, turn);
+    }
+
+    /// What is gone is withdrawn and uploaded again. Where that would be most of what an account holds, it is uploaded
+    /// again all the same, but nothing is withdrawn before a second look, soon, agrees. Returns the lives that ended
+    /// since the look before.
+    fn take_losses(
+        &mut self,
+        provider: &ProviderName,
+        gone: &[(&EntryKey, Life)],
+        sought: usize,
+        turn: &mut Turn,
+    ) -> Vec<Life> {
+        let is_missed = |key: &EntryKey| self.entries.get(key).is_some_and(|entry| entry.missed);
+        let (again, first): (Vec<_>, Vec<_>) = gone.iter().copied().partition(|(key, _)| is_missed(key));
+        let doubted = is_mass_loss(gone.len(), sought);
+        for (key, life) in &again {
+            self.vanish(key, *life, turn);
+        }
+        for (key, life) in &first {
+            match self.entries.get_mut(*key).filter(|_| doubted) {
+                Some(entry) => {
+                    entry.missed = true;
+                    self.dirty.insert((*key).clone());
+                }
+                None => self.vanish(key, *life, turn),
+            }
+        }
+        let told = doubted && !first.is_empty();
+        if let Some(account) = self.accounts.get_mut(provider) {
+            // Never two early looks in a row.
+            let hurries = told && !account.verifying.hurried;
+            account.verifying.hurried = hurries;
+            if hurries {
+                account.verifying.due_at = Some(turn.now.steady + account.config.verify / 10);
+            }
+        }
+        if told {
+            turn.events.push(Event::LossDoubted { provider: provider.clone(), gone: first.len(), sought });
+        }
+        first.into_iter().map(|(_, life)| life).collect()
+    }
+
+    fn is_there_after_all(&mut self, key: &EntryKey) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && std::mem::take(&mut entry.missed)
+        {
+            self.dirty.insert(key.clone());
+        }
     }
 
     /// A failed look says nothing about uploads: whoever may not list may upload all the same. Only a wish to wait
@@ -224,7 +283,7 @@ impl Reconciler {
 
     fn vanish(&mut self, key: &EntryKey, life: Life, turn: &mut Turn) {
         let Some(mut entry) = self.detach(key) else { return };
-        entry.first_uploaded_at = None;
+        (entry.first_uploaded_at, entry.missed) = (None, false);
         self.edit(key, &mut entry, Visible::AtOnce, turn.now, |record| {
             if let Some(handle) = &mut record.current {
                 handle.url = None;

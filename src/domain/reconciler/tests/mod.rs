@@ -4,6 +4,7 @@ mod accounts;
 mod edges;
 mod hostile;
 mod ids;
+mod mass_loss;
 mod planning;
 mod politeness;
 mod verification;

@@ -95,6 +95,8 @@ pub(super) struct World {
     pub overwriting_keeps_clock: bool,
     /// Whether lists name nothing.
     pub lists_are_empty: bool,
+    /// Whether nothing that is there is found, by list or by name.
+    pub holds_nothing: bool,
     /// Uploads alone fail.
     pub uploads_fail: bool,
     /// Looks alone fail.
@@ -152,6 +154,7 @@ impl World {
             lives: BTreeMap::new(),
             overwriting_keeps_clock: false,
             lists_are_empty: false,
+            holds_nothing: false,
             uploads_fail: false,
             looks_fail: None,
             looks: Vec::new(),

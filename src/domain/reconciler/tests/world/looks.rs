@@ -51,6 +51,7 @@ impl World {
         let prefix = format!("https://{}.example/{}/", inspection.provider, self.scope);
         let living = self.stored.iter().filter(|(_, stored)| stored.dies_at > self.now.steady);
         let held: BTreeMap<MediaId, u64> = living
+            .filter(|_| !self.holds_nothing)
             .filter_map(|(url, stored)| Some((MediaId::new(url.strip_prefix(&prefix)?).ok()?, stored.size)))
             .collect();
         let listed: Vec<_> = held.iter().filter(|_| !self.lists_are_empty).collect();
