@@ -14,6 +14,7 @@ use super::voice::{print, print_json, tell};
 use super::workspace::Workspace;
 use crate::domain::approval::Approval;
 use crate::domain::asset::EntryKey;
+use crate::domain::condition::Condition;
 use crate::domain::failure::FailureClass;
 use crate::domain::guard::REMOVAL_DELAY;
 use crate::domain::lease::Schedule;
@@ -34,12 +35,12 @@ pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Exit> {
         .records()
         .map(|(key, record)| {
             let schedule = engine.schedule(key, now);
-            Row { key, record, schedule, state: state_of(record, schedule, now) }
+            Row { key, record, schedule, state: Condition::of(record, schedule, now) }
         })
         .collect();
     let in_the_way = obstacles(&workspace, &rows);
     let approval = approval::read(&workspace.manifest.sync.state_dir).ok().flatten();
-    let dead = rows.iter().any(|row| matches!(row.state, "lapsed" | "waiting" | "blocked" | "failing"));
+    let dead = rows.iter().any(|row| row.state.is_dead());
     let exit = exit(in_the_way.as_ref().map(|(obstacles, _)| obstacles), dead);
     let printed = if json {
         let entries = rows.iter().map(Row::entry).collect();
@@ -150,13 +151,13 @@ struct Row<'a> {
     key: &'a EntryKey,
     record: Option<&'a Record>,
     schedule: Option<Schedule>,
-    state: &'static str,
+    state: Condition,
 }
 
 impl Row<'_> {
     fn entry(&self) -> Entry {
         let mut entry = Entry::new(self.key, self.record);
-        entry.state = Some(self.state);
+        entry.state = Some(self.state.as_str());
         entry.renew_at = self.schedule.map(|schedule| schedule.renew_at.floor_to_second());
         entry
     }
@@ -185,23 +186,6 @@ impl Row<'_> {
     }
 }
 
-/// How an entry is, in a word.
-fn state_of(record: Option<&Record>, schedule: Option<Schedule>, now: Now) -> &'static str {
-    let Some(record) = record else { return "waiting" };
-    match (record.live(), &record.trouble) {
-        (Some(handle), _) if handle.expires_at <= now.wall => "lapsed",
-        (Some(_), _) if record.retired_at.is_some() => "retired",
-        (Some(_), _) if schedule.is_some_and(|schedule| schedule.urgent_at <= now.steady) => "at risk",
-        // Nothing was sent yet, so the file itself is the trouble.
-        (Some(_), Some(trouble)) if trouble.attempts == 0 => "kept alive",
-        (Some(_), _) => "alive",
-        (None, _) if record.current.is_some() => "lapsed",
-        (None, Some(trouble)) if trouble.attempts == 0 => "blocked",
-        (None, Some(_)) => "failing",
-        (None, None) => "waiting",
-    }
-}
-
 fn show(
     rows: &[Row<'_>],
     obstacles: Option<(Obstacles, Timestamp)>,
@@ -222,7 +206,7 @@ fn show(
             .filter(|_| !retired)
             .map_or_else(|| "-".to_owned(), |schedule| until(schedule.renew_at));
         out.add_row([
-            row.state.to_owned(),
+            row.state.as_str().to_owned(),
             shown(row.key.path.as_str()),
             row.key.provider.to_string(),
             renewal,

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod asset;
+pub mod condition;
 pub mod event;
 pub mod experience;
 pub mod export;
