@@ -207,6 +207,7 @@ pub(super) fn start(
             manifest: workspace.manifest,
             signals,
             observer,
+            board: Arc::default(),
         };
         let daemon = Daemon::new(parts).map_err(|error| {
             fail(&chain(&error));

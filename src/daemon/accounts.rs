@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::limiter::Limiter;
 use super::{Inbox, Message, guarded};
 use crate::domain::asset::ProviderName;
@@ -45,6 +46,8 @@ struct Source {
     http: HttpClient,
     /// Makes marks that mean nothing outside this process.
     marker: RandomState,
+    /// Where requests are counted.
+    board: Arc<Board>,
 }
 
 /// What a look-up found.
@@ -75,7 +78,7 @@ impl Accounts {
     pub(super) fn new(
         manifest: &Manifest,
         lookups: Arc<dyn Lookups>,
-        http: HttpClient,
+        board: Arc<Board>,
         inbox: Inbox,
     ) -> Self {
         Self {
@@ -84,7 +87,7 @@ impl Accounts {
             marks: BTreeMap::new(),
             limiters: BTreeMap::new(),
             threads: BTreeMap::new(),
-            source: Source { lookups, http, marker: RandomState::new() },
+            source: Source { lookups, http: HttpClient::new(), marker: RandomState::new(), board },
             inbox,
         }
     }
@@ -226,10 +229,10 @@ impl Accounts {
 
 impl Source {
     fn connect(&self, name: &ProviderName, config: &ProviderConfig) -> Result<Connection, String> {
+        let http = self.http.counted(self.board.tally(name));
         let found = resolve_all(name, config, &*self.lookups);
-        let connected = found.and_then(|settings| {
-            Ok((connect_with(&settings, config, &self.http)?, settings.mark(&self.marker)))
-        });
+        let connected = found
+            .and_then(|settings| Ok((connect_with(&settings, config, &http)?, settings.mark(&self.marker))));
         connected.map_err(|error| self.why_not(name, config, &error))
     }
 
@@ -315,7 +318,7 @@ mod tests {
             let (inbox, messages) = unbounded_channel();
             let manifest = manifest_of(folder.path(), &text("MAFIRST", CREDENTIAL));
             let lookups = Arc::new(Slow { asked: asked_by, folder: Mutex::new(waiting) });
-            let accounts = Accounts::new(&manifest, lookups, HttpClient::new(), inbox);
+            let accounts = Accounts::new(&manifest, lookups, Arc::default(), inbox);
             Self { folder, accounts, messages, asked, answer }
         }
 

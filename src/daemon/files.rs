@@ -174,6 +174,12 @@ impl FolderReader {
         }
     }
 
+    /// Whether changes are noticed by themselves.
+    pub(super) fn watching(&self) -> watcher::Mode {
+        let nobody = || watcher::Mode::Polling { reason: "nobody watches during a single pass".to_owned() };
+        self.watcher.as_ref().map_or_else(nobody, Watcher::mode)
+    }
+
     /// Lets the scanner save what it knows. One that hangs is left alone.
     pub(super) fn close(&mut self) {
         self.orders = None;

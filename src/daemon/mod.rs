@@ -5,7 +5,9 @@
 pub(crate) mod files;
 
 mod accounts;
+pub mod board;
 mod exporter;
+pub mod heartbeat;
 mod limiter;
 mod manifest_reader;
 mod memory;
@@ -27,12 +29,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use accounts::{Accounts, Answer};
+use accounts::Accounts;
+use board::{Showing, View};
 use files::FolderReader;
 use manifest_reader::ManifestReader;
 use memory::Memory;
+use parts::{Inbox, Message, chain, guarded};
 pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
-use parts::{chain, guarded};
 use saver::Saver;
 use uploader::Uploader;
 
@@ -47,37 +50,6 @@ use crate::local::kept::Kept;
 use crate::local::signals::Signal;
 use crate::local::state_store::{Loaded, StoreError};
 use crate::local::watcher::Changes;
-use crate::provider::http::HttpClient;
-
-/// What reaches the loop from other threads.
-enum Message {
-    Input(Input),
-    /// A scan is over; where it was of everything, these folders are to be watched.
-    Scanned {
-        folders: Option<Vec<crate::local::scanner::Folder>>,
-        whole: bool,
-    },
-    Warnings(Vec<String>),
-    /// An account's credentials were looked up.
-    Connected(Answer),
-    /// The manifest was read again, by this.
-    Reloaded(Reload, Reloaded),
-    /// Whether what stands in the way could be noted.
-    Noted {
-        written: bool,
-    },
-    /// Whether the manifest in force could be remembered.
-    Remembered(Result<(), String>),
-    /// How the state folder looks.
-    Looked {
-        /// Whether what was published is still there.
-        in_place: bool,
-        /// The digest of what somebody approved.
-        approved: Option<String>,
-    },
-}
-
-type Inbox = mpsc::UnboundedSender<Message>;
 
 /// The loop.
 pub struct Daemon {
@@ -107,6 +79,8 @@ pub struct Daemon {
     /// What is being sent, until the engine knows what became of it.
     sending: BTreeMap<EntryKey, ContentHash>,
     walked: bool,
+    walked_at: Option<Now>,
+    showing: Showing,
     /// The approval that a pass has told the engine of at its end.
     approval: Option<String>,
     swept_at: Option<Instant>,
@@ -138,7 +112,7 @@ impl Daemon {
         let mut this = Self {
             folder,
             saver: Saver::start(store, &manifest, sender.clone())?,
-            accounts: Accounts::new(&last_good, parts.lookups, HttpClient::new(), sender.clone()),
+            accounts: Accounts::new(&last_good, parts.lookups, parts.board.clone(), sender.clone()),
             uploader,
             reader: ManifestReader::new(reload, sender),
             places: (manifest.sync.root.clone(), state_dir.clone()),
@@ -157,6 +131,8 @@ impl Daemon {
             looked_at: Instant::now(),
             sending: BTreeMap::new(),
             walked: false,
+            walked_at: None,
+            showing: Showing::new(parts.board),
             approval: None,
             swept_at: None,
             uploaded: false,
@@ -180,7 +156,9 @@ impl Daemon {
         let mut inputs = self.begin().await;
         loop {
             let now = self.clock.now();
+            let heard = !inputs.is_empty();
             let step = self.engine.step(now, inputs);
+            self.showing.turned(heard || !step.effects.is_empty() || !step.events.is_empty());
             for effect in step.effects {
                 self.perform(effect);
             }
@@ -193,6 +171,7 @@ impl Daemon {
             self.remember_when_settled();
             self.sweep_after_walk();
             self.look_at_state_folder();
+            self.show(now);
             let wake = step.wake_at.saturating_since(self.clock.now().steady);
             inputs = self.gather(wake).await;
         }
@@ -211,6 +190,17 @@ impl Daemon {
             }
         }
         inputs
+    }
+
+    /// For those who look on.
+    fn show(&mut self, at: Now) {
+        self.showing.show_if_due(|| View {
+            overview: self.engine.overview(),
+            at,
+            walked_at: self.walked_at,
+            rescan: self.manifest.sync.rescan,
+            watching: self.folder.watching(),
+        });
     }
 
     fn tell(&mut self, events: &[Event]) {
@@ -256,9 +246,9 @@ impl Daemon {
             self.take(message, &mut inputs);
         }
         let mut deadline = Instant::now() + wake;
-        let others =
-            [self.reader.due(), self.stop_by, self.folder.patience_ends(), self.accounts.patience_ends()];
-        deadline = others.into_iter().flatten().fold(deadline, Instant::min);
+        let patience = [self.folder.patience_ends(), self.accounts.patience_ends()];
+        let others = [self.reader.due(), self.stop_by, self.showing.due()];
+        deadline = others.into_iter().chain(patience).flatten().fold(deadline, Instant::min);
         if inputs.is_empty() {
             tokio::select! {
                 Some(message) = self.inbox.recv() => self.take(message, &mut inputs),
@@ -289,6 +279,7 @@ impl Daemon {
             Message::Scanned { folders, whole } => {
                 self.folder.answered(folders);
                 self.walked |= whole;
+                self.walked_at = if whole { Some(self.clock.now()) } else { self.walked_at };
             }
             Message::Warnings(texts) => self.warn(&texts),
             Message::Connected(answer) => inputs.extend(self.accounts.answered(answer)),

@@ -1,14 +1,17 @@
-//! What the loop is given: everything that it does not make itself.
+//! What the loop is given: everything that it does not make itself, and what other threads tell it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::accounts::Answer;
+use super::board::Board;
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
-use crate::domain::reconciler::Mode;
+use crate::domain::reconciler::{Input, Mode};
 use crate::local::clock::Clock;
+use crate::local::scanner::Folder;
 use crate::local::signals::Signal;
 use crate::local::state_store::StateStore;
 use crate::provider::credentials::Lookups;
@@ -38,6 +41,8 @@ pub struct Parts {
     pub signals: mpsc::UnboundedReceiver<Signal>,
     /// Who is told.
     pub observer: Box<dyn Observer>,
+    /// Where it shows how things stand.
+    pub board: Arc<Board>,
 }
 
 /// Reads the manifest and config again. Runs beside the loop: they may lie on a disk that does not answer.
@@ -76,6 +81,36 @@ pub struct ScanProgress {
     /// Files read so far.
     pub hashed: u64,
 }
+
+/// What reaches the loop from other threads.
+pub(super) enum Message {
+    Input(Input),
+    /// A scan is over; where it was of everything, these folders are to be watched.
+    Scanned {
+        folders: Option<Vec<Folder>>,
+        whole: bool,
+    },
+    Warnings(Vec<String>),
+    /// An account's credentials were looked up.
+    Connected(Answer),
+    /// The manifest was read again, by this.
+    Reloaded(Reload, Reloaded),
+    /// Whether what stands in the way could be noted.
+    Noted {
+        written: bool,
+    },
+    /// Whether the manifest in force could be remembered.
+    Remembered(Result<(), String>),
+    /// How the state folder looks.
+    Looked {
+        /// Whether what was published is still there.
+        in_place: bool,
+        /// The digest of what somebody approved.
+        approved: Option<String>,
+    },
+}
+
+pub(super) type Inbox = mpsc::UnboundedSender<Message>;
 
 /// An error with its causes, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

@@ -89,9 +89,9 @@ mod tests {
     use crate::domain::testing::{handle, key};
     use crate::domain::time::Timestamp;
 
-    fn trouble(attempts: u32) -> Option<Box<Trouble>> {
+    fn trouble(attempts: u32) -> Trouble {
         let since = Timestamp::from_unix_ms(0);
-        Some(Box::new(Trouble { kind: "x".into(), detail: "x".into(), since, attempts, next_try: None }))
+        Trouble { kind: "x".into(), detail: "x".into(), since, attempts, next_try: None }
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         let record = |current: Option<Handle>| Record { current, ..Record::default() };
         let ended = Handle { url: None, ..published() };
         let retired = Record { retired_at: Some(sent), ..record(Some(published())) };
-        let with = |trouble, current| Record { trouble, ..record(current) };
+        let with = |trouble, current| Record { trouble: Some(Box::new(trouble)), ..record(current) };
         for (record, age, word) in [
             (None, 0, "waiting"),
             (Some(record(None)), 0, "waiting"),

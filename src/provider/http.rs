@@ -15,6 +15,8 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
+use super::tally::{Answered, Tally};
+
 /// The limits of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -57,6 +59,7 @@ pub const SLOWEST_UPLOAD: u32 = 32_000;
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     shared: Arc<Shared>,
+    tally: Option<Arc<Tally>>,
 }
 
 #[derive(Debug)]
@@ -129,7 +132,16 @@ impl HttpClient {
     /// A client with other limits.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { limits, plain: OnceCell::new(), secure: OnceCell::new() }) }
+        Self {
+            shared: Arc::new(Shared { limits, plain: OnceCell::new(), secure: OnceCell::new() }),
+            tally: None,
+        }
+    }
+
+    /// The same client, whose requests are counted there.
+    #[must_use]
+    pub fn counted(&self, tally: Arc<Tally>) -> Self {
+        Self { shared: Arc::clone(&self.shared), tally: Some(tally) }
     }
 
     /// Its limits.
@@ -152,7 +164,12 @@ impl HttpClient {
         }
         let body_bytes = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
         let head_by = deadline.min(started + self.limits().silence + time_to_send(body_bytes));
-        match timeout_at(head_by, client.execute(request)).await {
+        let answered = timeout_at(head_by, client.execute(request)).await;
+        if let Some(tally) = &self.tally {
+            let status = answered.as_ref().ok().and_then(|answer| Some(answer.as_ref().ok()?.status()));
+            tally.count(status.map_or(Answered::NotAtAll, |status| Answered::with(status.as_u16())));
+        }
+        match answered {
             Err(_elapsed) => Err(SendError::Silence(head_by - started)),
             Ok(Err(error)) => Err(SendError::Transport(error.without_url())),
             Ok(Ok(response)) => Ok(self.read(response, keep, deadline).await),

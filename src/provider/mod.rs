@@ -16,6 +16,7 @@ mod multipart;
 pub(crate) mod pause;
 pub mod plivo;
 mod scrub;
+pub mod tally;
 
 use std::time::Duration;
 

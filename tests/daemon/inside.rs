@@ -84,6 +84,7 @@ impl Inside {
             manifest_files: vec![stage.media("media.toml")],
             signals: received,
             observer: Box::new(Witness { events: Arc::clone(&events), warnings: Arc::clone(&warnings) }),
+            board: Arc::default(),
         };
         let daemon = runtime.block_on(async { Daemon::new(parts) }).unwrap_or_else(|error| panic!("{error}"));
         let daemon = Some(runtime.spawn(daemon.run()));

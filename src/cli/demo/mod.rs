@@ -95,6 +95,7 @@ fn parts(stage: &Stage, begin: Instant, signals: mpsc::UnboundedReceiver<Signal>
         manifest_files: vec![stage.manifest_path()],
         signals,
         observer: Box::new(Narrator::new(begin)),
+        board: Arc::default(),
     })
 }
 

@@ -28,7 +28,7 @@ use files::Files;
 use ids::{Places, Waiting};
 pub use recording::LastWords;
 use recording::Recording;
-pub use report::{Capacity, Summary};
+pub use report::{AccountOverview, Capacity, Listed, Overview, Summary};
 use retirement::Retirement;
 
 use super::asset::{EntryKey, ProviderName, RelPath, Scope};

@@ -1,6 +1,7 @@
 //! What there is to say about everything at once: the plan, and how a pass ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Account;
@@ -9,7 +10,7 @@ use super::{Mode, Reconciler};
 use crate::domain::asset::{EntryKey, ProviderName};
 use crate::domain::failure::FailureClass;
 use crate::domain::guard::Halt;
-use crate::domain::lease::Schedule;
+use crate::domain::lease::{LeaseTerms, Schedule};
 use crate::domain::manifest::Files;
 use crate::domain::observation::Observation;
 use crate::domain::obstacles::{HeldBack, Obstacles};
@@ -63,7 +64,78 @@ impl Capacity {
     }
 }
 
+/// Everything that those who look on are shown. Cheap to make: records are shared, not copied.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// Every entry, in order.
+    pub entries: Vec<Listed>,
+    /// Every account that the manifest names or that entries need.
+    pub accounts: BTreeMap<ProviderName, AccountOverview>,
+    /// What stands in the way of many entries at once.
+    pub obstacles: Obstacles,
+    /// Whether the state folder can be written.
+    pub state_writable: bool,
+}
+
+/// An entry in an overview.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Which one.
+    pub key: EntryKey,
+    /// What is recorded about it.
+    pub record: Option<Arc<Record>>,
+    /// Whether it should be alive: it is named or matched, and not retired.
+    pub wanted: bool,
+}
+
+/// An account in an overview.
+#[derive(Clone, Debug)]
+pub struct AccountOverview {
+    /// How its media live and are renewed.
+    pub terms: LeaseTerms,
+    /// Whether its credentials were found.
+    pub connected: bool,
+    /// Uploads that are under way there.
+    pub in_flight: usize,
+    /// Uploads that wait there.
+    pub waiting: usize,
+}
+
+impl Overview {
+    /// The moments of an entry's published handle.
+    #[must_use]
+    pub fn schedule(&self, entry: &Listed, now: Now) -> Option<Schedule> {
+        let handle = entry.record.as_ref()?.live()?;
+        Some(self.accounts.get(&entry.key.provider)?.terms.schedule(&entry.key, handle, now))
+    }
+}
+
 impl Reconciler {
+    /// How everything stands, for those who look on.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        let listed = |(key, entry): (&EntryKey, &Entry)| Listed {
+            key: key.clone(),
+            record: entry.record.clone(),
+            wanted: entry.rule.is_some() && !entry.is_retired(),
+        };
+        let account = |(name, account): (&ProviderName, &Account)| {
+            let overview = AccountOverview {
+                terms: account.terms,
+                connected: account.scope.is_some(),
+                in_flight: account.in_flight,
+                waiting: account.waiting(),
+            };
+            (name.clone(), overview)
+        };
+        Overview {
+            entries: self.entries.iter().map(listed).collect(),
+            accounts: self.accounts.iter().map(account).collect(),
+            obstacles: self.obstacles(),
+            state_writable: !self.recording.is_broken(),
+        }
+    }
+
     /// How much each account has to carry.
     #[must_use]
     pub fn capacity(&self) -> Vec<Capacity> {
