@@ -8,4 +8,5 @@ pub mod emulator;
 pub mod fuzzing;
 pub mod local;
 pub mod provider;
+pub mod serve;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use clap::CommandFactory as _;
 use mediakeep::cli::args::Cli;
 use mediakeep::domain::manifest;
 use mediakeep::provider::KINDS;
+use mediakeep::serve::{METRICS, Metric};
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
@@ -75,6 +76,26 @@ fn the_manual_has_every_key() {
     assert!(missing.is_empty(), "README.md does not tell of {missing:?}");
 }
 
+#[test]
+fn the_list_of_metrics_is_the_one_that_is_served() {
+    let rows = |metric: &Metric| {
+        let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        format!("| `{}` | {:?} | {labels} | {} |", metric.full_name(), metric.kind, metric.help)
+    };
+    let expected: Vec<_> = METRICS.iter().map(rows).collect();
+    let text = include_str!("../docs/metrics.md");
+    let listed: Vec<_> = text.lines().filter(|line| line.starts_with("| `mediakeep_")).collect();
+    assert_eq!(listed, expected, "docs/metrics.md must list:\n{}", expected.join("\n"));
+    // Alerts ask for nothing else.
+    let names: BTreeSet<_> = METRICS.iter().map(Metric::full_name).collect();
+    let rules = include_str!("../contrib/prometheus/mediakeep.rules.yml");
+    let words = rules.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+    let asked: BTreeSet<_> = words.filter(|word| word.starts_with("mediakeep_")).collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    let unknown: Vec<_> = asked.into_iter().filter(|name| !names.contains(*name)).collect();
+    assert!(unknown.is_empty(), "the rules ask for {unknown:?}");
+}
+
 /// What looks like a test's name among the pieces of code in a text.
 fn tests_named_in(text: &str) -> Vec<&str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit();
@@ -130,12 +151,13 @@ fn layers_use_only_what_the_map_allows() {
         "rustix",
         "notify",
     ];
-    let layers: [(&str, &[&str], &[&str]); 5] = [
+    let layers: [(&str, &[&str], &[&str]); 6] = [
         ("domain", &["domain"], &outside),
         ("provider", &["provider", "domain"], &[]),
         ("local", &["local", "domain"], &[]),
         ("emulator", &["emulator", "domain"], &[]),
         ("daemon", &["daemon", "provider", "local", "domain"], &[]),
+        ("serve", &["serve", "daemon", "local", "domain"], &[]),
     ];
     for (layer, allowed, banned) in layers {
         for path in sources(&format!("src/{layer}")) {

@@ -15,6 +15,7 @@ use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
 use super::voice::{fail, fail_with_help, print_json, tell, warn};
 use super::workspace::{Texts, Workspace, unresolved};
+use crate::daemon::board::Board;
 use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
@@ -25,6 +26,7 @@ use crate::local::last_good;
 use crate::local::signals;
 use crate::local::state_store::{self, FolderStore, OpenError, STATE_FILE};
 use crate::provider::credentials::ProcessEnvironment;
+use crate::serve::{Follower, Server};
 
 pub(super) fn run(global: &Global) -> Exit {
     let (workspace, remembered) = match open_or_remember(global) {
@@ -195,25 +197,34 @@ pub(super) fn start(
             let root = &workspace.manifest.sync.root;
             tracing::info!(?root, state = ?state_dir, pid = std::process::id(), "started");
         }
+        let (clock, board) = (Arc::new(SystemClock::new()), Arc::<Board>::default());
+        // Nobody looks on at a single pass. After the lock: a second instance is told of that, and not of its address.
+        let wanted = workspace.manifest.serve.clone().filter(|_| mode == Mode::Daemon);
+        let server = Server::start(wanted, board.clone(), clock.clone()).await.map_err(|error| {
+            fail(&chain(&error));
+            Exit::Manifest
+        })?;
         let parts = Parts {
             mode,
             last_good: remembered,
             store: Box::new(store),
-            clock: Arc::new(SystemClock::new()),
+            clock,
             lookups: Arc::new(ProcessEnvironment),
-            reload: reloader(global, &state_dir, workspace.texts.clone()),
+            reload: reloader(global, &state_dir, workspace.texts.clone(), server.follower()),
             remember: rememberer(&state_dir, &workspace.texts),
             manifest_files: workspace.manifest_files(),
             manifest: workspace.manifest,
             signals,
-            observer,
-            board: Arc::default(),
+            observer: server.counting(observer),
+            board,
         };
         let daemon = Daemon::new(parts).map_err(|error| {
             fail(&chain(&error));
             Exit::Unexpected
         })?;
-        Ok(daemon.run().await)
+        let summary = daemon.run().await;
+        server.stop().await;
+        Ok(summary)
     });
     // A scan may hang on a dead network mount: leaving never waits for it.
     runtime.shutdown_background();
@@ -243,7 +254,7 @@ fn not_opened(error: &OpenError, state_dir: &Path) -> Exit {
     }
 }
 
-fn reloader(global: &Global, state_dir: &Path, mut seen: Texts) -> Reload {
+fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, server: Follower) -> Reload {
     let (global, state_dir) = (global.clone(), state_dir.to_owned());
     Box::new(move || {
         let Ok(texts) = Texts::read(&global) else { return broken() };
@@ -254,6 +265,7 @@ fn reloader(global: &Global, state_dir: &Path, mut seen: Texts) -> Reload {
         let Ok(workspace) = Workspace::parse(texts) else { return broken() };
         tracing::info!("manifest read again");
         let remember = rememberer(&state_dir, &workspace.texts);
+        server.follow(workspace.manifest.serve.clone());
         Reloaded::Changed(workspace.manifest, remember)
     })
 }

@@ -32,6 +32,18 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 8] = [
+        Self::Unreachable,
+        Self::Ambiguous,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Unexpected,
+        Self::CredentialsRefused,
+        Self::AddressUnknown,
+        Self::ContentRefused,
+    ];
+
     /// The class as state file, logs and metrics write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

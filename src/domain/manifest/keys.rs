@@ -74,10 +74,10 @@ pub(super) enum Absent {
 pub(super) const REFERENCES: [&str; 3] = ["env", "credential", "file"];
 
 /// Tables that a later version will know, and that only the config may hold.
-pub(super) const LATER: [&str; 2] = ["hook", "serve"];
+pub(super) const LATER: [&str; 1] = ["hook"];
 
 /// Every table, in the order in which people should meet them.
-pub(super) static SECTIONS: [&Section; 5] = [&TOP, &SYNC, &PROVIDER, &MEDIA, &EXPORT];
+pub(super) static SECTIONS: [&Section; 6] = [&TOP, &SYNC, &PROVIDER, &SERVE, &MEDIA, &EXPORT];
 
 /// The table of this name, except for the top of the file.
 pub(super) fn section(name: &str) -> Option<&'static Section> {
@@ -207,6 +207,29 @@ pub(super) static PROVIDER: Section = Section {
             shape: Shape::Length { at_least: Duration::ZERO },
             about: "time between two looks at whether the provider still holds what was published; zero: never",
             absent: Absent::Value("\"1h\""),
+            shown: true,
+        },
+    ],
+};
+
+/// Only a config may have it: whoever may edit the media must not be able to open a socket.
+pub(super) static SERVE: Section = Section {
+    name: "serve",
+    form: Form::Table,
+    about: "health, metrics and a page for people over HTTP; in the config only, never in the manifest",
+    keys: &[
+        Key {
+            name: "listen",
+            shape: Shape::Listen,
+            about: "where `run` answers: an address with its port, or `unix:` and the path of a socket",
+            absent: Absent::Refused,
+            shown: true,
+        },
+        Key {
+            name: "hosts",
+            shape: Shape::Texts { single: false },
+            about: "names that it may be called by, besides `localhost` and the address that it listens on",
+            absent: Absent::Value("[]"),
             shown: true,
         },
     ],

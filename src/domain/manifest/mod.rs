@@ -15,6 +15,7 @@ mod providers;
 mod rules;
 mod schema;
 mod select;
+mod serve;
 mod shape;
 mod suggest;
 mod syntax;
@@ -27,6 +28,7 @@ pub use parse::{Parsed, SOURCE_BYTES_MAX, Source, Sources, parse};
 pub use problem::{Excerpt, Label, Problem, Severity, SourceName, Span};
 pub use schema::{reference, schema};
 pub use select::{NeverEntry, TEMPORARY_PREFIX};
+pub use serve::{Listen, ServeOptions};
 pub use template::{BadTemplate, IdTemplate};
 
 use std::collections::BTreeMap;
@@ -49,6 +51,8 @@ pub struct Manifest {
     pub rules: Vec<Rule>,
     /// The `[[export]]` tables.
     pub exports: Vec<Export>,
+    /// The `[serve]` table of the config, where there is one.
+    pub serve: Option<ServeOptions>,
     /// Paths below root that are never entries: the manifest, the config, the exports, and files that hold
     /// credentials.
     pub reserved: Vec<RelPath>,
@@ -67,7 +71,7 @@ impl Manifest {
         reserved: Vec<RelPath>,
     ) -> Self {
         let index = select::Index::new(&rules, &reserved, &sync.root, &sync.state_dir);
-        Self { sync, providers, rules, exports, reserved, index }
+        Self { sync, providers, rules, exports, serve: None, reserved, index }
     }
 }
 

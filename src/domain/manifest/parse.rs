@@ -18,7 +18,7 @@ use super::problem::{Draft, Lines, Place, Problem, Problems, Severity, SourceNam
 use super::providers::{self, Providers, credential_files};
 use super::select::Index;
 use super::table::{At, Fields, Owner, tables};
-use super::{Manifest, SyncOptions, conflicts, rules, suggest, syntax};
+use super::{Manifest, SyncOptions, conflicts, rules, serve, suggest, syntax};
 use crate::domain::asset::RelPath;
 use crate::domain::kind::Kind;
 
@@ -122,6 +122,7 @@ struct Top<'t> {
     providers: Option<&'t DeTable<'t>>,
     media: Vec<(&'t DeTable<'t>, Span)>,
     exports: Vec<(&'t DeTable<'t>, Span)>,
+    serve: Option<(&'t DeTable<'t>, Span)>,
 }
 
 fn build(
@@ -151,7 +152,12 @@ fn build(
         .check(&rules, problems);
     let providers: Option<_> = providers.into_iter().map(|(name, config)| Some((name, config?))).collect();
     let rules = rules.into_iter().map(|read| read.rule).collect();
-    Some(Manifest::new(sync, providers?, rules, exports, reserved.into_keys().collect()))
+    let serve = settled.as_ref().and_then(|settled| {
+        serve::read(settled.serve.as_ref()?, holder.source, holder.folder, &sync.root, problems)
+    });
+    let mut manifest = Manifest::new(sync, providers?, rules, exports, reserved.into_keys().collect());
+    manifest.serve = serve;
+    Some(manifest)
 }
 
 fn top<'t>(
@@ -177,6 +183,7 @@ fn top<'t>(
                 problems.add(settings_in_manifest(name, &place, config));
             }
             "media" | "export" if role == Role::Config => problems.add(media_in_config(name, &place)),
+            "serve" if role != Role::Config => problems.add(serve_in_manifest(&place)),
             _ if LATER.contains(&name) => problems.add(later(name, &place, role)),
             _ => {
                 version |= suggest::nearest(name, ["version"]).is_some();
@@ -205,6 +212,7 @@ fn section<'t>(
         "provider" => found.providers = read(Form::NamedTables).pop().map(|(tables, _)| tables),
         "media" => found.media = read(Form::Array),
         "export" => found.exports = read(Form::Array),
+        "serve" => found.serve = read(Form::Table).pop(),
         _ => problems.add(unknown_table(name, place)),
     }
 }
@@ -230,6 +238,15 @@ fn settings_in_manifest(name: &str, place: &Place, config: Option<&Document<'_>>
             "move it to {file}; whoever may edit the media must not be able to send the account's credentials \
              to another host, or to have other folders read or written"
         ))
+}
+
+fn serve_in_manifest(place: &Place) -> Draft {
+    Draft::error("[serve] can't stand in the manifest")
+        .at(place, "belongs in the config")
+        .help(
+            "whoever may edit the media must not be able to open a socket: put [serve] into a file of its own, with \
+             [sync] and [provider.NAME], and name that by --config",
+        )
 }
 
 fn media_in_config(name: &str, place: &Place) -> Draft {

@@ -112,6 +112,7 @@ fn shape_schema(shape: Shape) -> Json {
         }
         Shape::Choice(options) => json!({ "enum": options }),
         Shape::Address => json!({ "type": "string", "pattern": "^https?://[^?#]+$" }),
+        Shape::Listen => json!({ "type": "string", "pattern": "^(unix:.|.+:[0-9]+$)" }),
         Shape::Setting { secret: true } => json!({ "allOf": [{ "$ref": "#/definitions/reference" }] }),
         Shape::Setting { secret: false } => {
             json!({ "anyOf": [text(), { "$ref": "#/definitions/reference" }] })
@@ -200,6 +201,7 @@ fn words(shape: Shape) -> String {
             options.iter().map(|option| format!("`\"{option}\"`")).collect::<Vec<_>>().join(", ")
         }
         Shape::Address => "URL".to_owned(),
+        Shape::Listen => "address with port, or `unix:` path".to_owned(),
         Shape::Setting { secret: true } => "reference".to_owned(),
         Shape::Setting { secret: false } => "text or reference".to_owned(),
     }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::keys::REFERENCES;
 use super::problem::{Draft, Place, SourceName, Span};
-use super::{Rate, address};
+use super::{Rate, address, serve};
 use crate::domain::time::{format_duration, parse_duration};
 
 /// What a key's value looks like.
@@ -36,6 +36,8 @@ pub(super) enum Shape {
     Choice(&'static [&'static str]),
     /// A URL of an API.
     Address,
+    /// Where to listen.
+    Listen,
     /// A value of a provider's table: literal, or the place where it is to be found.
     Setting { secret: bool },
 }
@@ -59,6 +61,8 @@ pub(super) enum Value<'t> {
     Texts(Vec<(&'t str, Span)>),
     /// [`Shape::Address`]
     Address(Url),
+    /// [`Shape::Listen`]
+    Listen(serve::Place<'t>),
     /// [`Shape::Setting`]
     Setting(Found<'t>),
 }
@@ -138,6 +142,7 @@ impl Shape {
             Self::Texts { single } => texts(value, single),
             Self::Choice(options) => choice(value_in, options),
             Self::Address => address::read(text(value_in)?).map(Value::Address),
+            Self::Listen => serve::place(text(value_in)?).map(Value::Listen),
             Self::Setting { secret: true } => match value_in {
                 DeValue::Table(table) => reference(table).map(Value::Setting),
                 _ => Err(literal_secret(value_in, key, owner)),

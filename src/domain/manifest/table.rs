@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Absent, Form, Key, home_of};
 use super::problem::{Draft, Place, Problems, SourceName, Span, quoted};
 use super::shape::{Found, Value, what};
-use super::{Rate, suggest};
+use super::{Rate, serve, suggest};
 
 /// Where a table stands.
 #[derive(Clone, Debug)]
@@ -155,6 +155,10 @@ impl<'t> Fields<'t> {
     pub(super) fn address(&self, name: &str) -> Option<url::Url> {
         self.find(name, |value| if let Value::Address(url) = value { Some(url.clone()) } else { None })
             .map(|at| at.value)
+    }
+
+    pub(super) fn listen(&self, name: &str) -> Option<At<serve::Place<'t>>> {
+        self.find(name, |value| if let Value::Listen(place) = value { Some(*place) } else { None })
     }
 
     pub(super) fn setting(&self, name: &str) -> Option<At<Found<'t>>> {

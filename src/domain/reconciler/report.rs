@@ -84,8 +84,6 @@ pub struct Listed {
     pub key: EntryKey,
     /// What is recorded about it.
     pub record: Option<Arc<Record>>,
-    /// Whether it should be alive: it is named or matched, and not retired.
-    pub wanted: bool,
 }
 
 /// An account in an overview.
@@ -114,11 +112,8 @@ impl Reconciler {
     /// How everything stands, for those who look on.
     #[must_use]
     pub fn overview(&self) -> Overview {
-        let listed = |(key, entry): (&EntryKey, &Entry)| Listed {
-            key: key.clone(),
-            record: entry.record.clone(),
-            wanted: entry.rule.is_some() && !entry.is_retired(),
-        };
+        let listed =
+            |(key, entry): (&EntryKey, &Entry)| Listed { key: key.clone(), record: entry.record.clone() };
         let account = |(name, account): (&ProviderName, &Account)| {
             let overview = AccountOverview {
                 terms: account.terms,

@@ -1,11 +1,12 @@
 //! The table of keys, the example, the schema and the code say the same.
 
-use super::super::fixtures::{manifest, read};
+use super::super::fixtures::{manifest, read, read_both};
 use super::super::keys::{Absent, Form, SECTIONS, provider_keys};
 use super::super::{Severity, reference, schema};
 use crate::provider::KINDS;
 
 const EXAMPLE: &str = include_str!("../../../../media.toml.example");
+const CONFIG: &str = include_str!("../../../../systemd/mediakeep.toml");
 const SCHEMA: &str = include_str!("../../../../media.schema.json");
 
 /// The example with everything optional in it: a `#` right before a key or a header comments it out.
@@ -55,7 +56,8 @@ fn the_example_shows_every_key_with_its_default() {
             }
         })
     };
-    for section in SECTIONS {
+    // That one stands in no manifest, but in the example of a config.
+    for section in SECTIONS.into_iter().filter(|section| section.name != "serve") {
         for key in section.keys {
             let default = if let Absent::Value(value) = key.absent { Some(value) } else { None };
             assert!(shown(key.name, default), "{} {default:?}", key.name);
@@ -64,6 +66,22 @@ fn the_example_shows_every_key_with_its_default() {
     for key in KINDS.iter().flat_map(|kind| provider_keys(kind)) {
         assert!(shown(key.name, None), "{}", key.name);
     }
+}
+
+#[test]
+fn the_example_config_shows_what_only_a_config_may_hold() {
+    let table =
+        CONFIG.lines().skip_while(|line| *line != "# [serve]").map(|line| line.trim_start_matches("# "));
+    let is_setting = |line: &&str| line.starts_with('[') || line.contains(" = ");
+    let table: Vec<_> = table.take_while(|line| !line.is_empty()).filter(is_setting).collect();
+    let keys =
+        SECTIONS.into_iter().filter(|section| section.name == "serve").flat_map(|section| section.keys);
+    for key in keys {
+        assert!(table.iter().any(|line| line.starts_with(&format!("{} = ", key.name))), "{}", key.name);
+    }
+    let config = format!("version = 1\n[sync]\nstate_dir = \"/var/lib/x\"\n{}", table.join("\n"));
+    let parsed = read_both("version = 1", &config);
+    assert!(parsed.problems.is_empty() && parsed.manifest.unwrap().serve.is_some(), "{config}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn the_top_of_the_file_is_checked() {
         ("version = 1\nprovider = 1", "2:12 `provider` must be a table"),
         ("version = 1\nprovider.x = 1", "2:14 provider `x` must be a table"),
         ("version = 1\n[hook]", "2:2 [hook] is not available in this version of mediakeep"),
-        ("version = 1\n[[serve]]", "2:3 [serve] is not available in this version of mediakeep"),
+        ("version = 1\n[[serve]]", "2:3 [serve] can't stand in the manifest"),
     ] {
         assert_eq!(top(text), [expected], "{text}");
     }

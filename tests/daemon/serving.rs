@@ -1,0 +1,298 @@
+//! Health, metrics and the page over HTTP, of the real binary: through a failure and a recovery, by address and by
+//! socket.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use mediakeep::domain::time::Timestamp;
+
+use crate::process::Process;
+use crate::stage::{LIFE, PASSWORD, Stage, files, pause, put};
+
+/// Somebody answers there.
+trait Line: std::io::Read + std::io::Write {}
+impl<L: std::io::Read + std::io::Write> Line for L {}
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn ask_on(mut line: impl Line, host: &str, path: &str) -> Reply {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    line.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    line.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+fn ask(address: &str, path: &str) -> Reply {
+    ask_on(TcpStream::connect(address).unwrap(), address, path)
+}
+
+/// An address where nobody listens at this moment.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A stage with accounts and a [serve] table in a config of their own, and one file.
+fn stage(serve: &str) -> Stage {
+    let stage = Stage::new();
+    configure(&stage, serve);
+    stage.put("media.toml", &format!("version = 1\n{}", files("*.png", "plivo")));
+    stage.put("logo.png", "logo");
+    stage
+}
+
+/// Plivo's token is in a file, so that it can be replaced.
+fn configure(stage: &Stage, serve: &str) {
+    let token = format!("auth_token = {{ file = \"{}\" }}", stage.beside("token").display());
+    let accounts =
+        format!("version = 1\n[sync]\nroot = \"media\"\nsettle = \"300ms\"\n{}", stage.plivo(LIFE.as_secs()));
+    let accounts = accounts.replace("auth_token = { env = \"PLIVO_AUTH_TOKEN\" }", &token);
+    put(&stage.beside("config.toml"), &format!("{accounts}{serve}"));
+}
+
+fn run(stage: &Stage) -> Process {
+    let config = stage.beside("config.toml");
+    stage.start(stage.command(&["run", "--config", config.to_str().unwrap()]))
+}
+
+fn until_status(stage: &Stage, address: &str, path: &str, status: u16) -> Reply {
+    let mut last = None;
+    stage.until(&format!("{path} answers {status}"), || {
+        let Ok(line) = TcpStream::connect(address) else { return false };
+        let reply = ask_on(line, address, path);
+        let fits = reply.status == status;
+        last = Some(reply);
+        fits
+    });
+    last.unwrap()
+}
+
+/// The value of a metric, by its name with its labels.
+fn metric(address: &str, name: &str) -> Option<f64> {
+    let text = ask(address, "/metrics").body;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+    line.map(|value| value.parse().unwrap())
+}
+
+#[test]
+fn health_and_metrics_follow_a_failure_and_a_recovery() {
+    let address = free_address();
+    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
+    put(&stage.beside("token"), "yesterdays-token");
+    let mut daemon = run(&stage);
+    let refused = until_status(&stage, &address, "/readyz", 503);
+    assert!(!refused.body.is_empty());
+    stage.until("it says why", || ask(&address, "/readyz").body.contains("plivo: credentials-refused"));
+    assert_eq!(ask(&address, "/livez").status, 200, "a restart would help nobody");
+    let value = |name: &str| metric(&address, name);
+    assert_eq!(value("mediakeep_credentials_accepted{provider=\"plivo\"}"), Some(0.0));
+    assert_eq!(value("mediakeep_ready"), Some(0.0));
+    assert!(value("mediakeep_requests_total{provider=\"plivo\",status=\"401\"}").unwrap() >= 1.0);
+    assert!(
+        value("mediakeep_upload_failures_total{provider=\"plivo\",class=\"credentials-refused\"}").unwrap()
+            >= 1.0
+    );
+    assert_eq!(value("mediakeep_uploads_total{provider=\"plivo\"}"), Some(0.0));
+    assert_eq!(value("mediakeep_entries{provider=\"plivo\",state=\"failing\"}"), Some(1.0));
+
+    put(&stage.beside("token"), PASSWORD);
+    daemon.signal("HUP");
+    stage.until_content("logo.png", "plivo", "logo");
+    until_status(&stage, &address, "/readyz", 200);
+    stage.until("it is counted", || value("mediakeep_uploads_total{provider=\"plivo\"}") == Some(1.0));
+    assert_eq!(value("mediakeep_credentials_accepted{provider=\"plivo\"}"), Some(1.0));
+    assert_eq!(value("mediakeep_entries{provider=\"plivo\",state=\"alive\"}"), Some(1.0));
+    assert_eq!(value("mediakeep_ready"), Some(1.0));
+    let expiry = value("mediakeep_nearest_expiry_timestamp_seconds{provider=\"plivo\"}").unwrap();
+    let nearest = (stage.now() - LIFE).saturating_since(Timestamp::from_unix_ms(0)).as_secs_f64();
+    let furthest = nearest + 2.0 * LIFE.as_secs_f64();
+    assert!((nearest..furthest).contains(&expiry), "{expiry}");
+    let renewed = "mediakeep_renewals_total{provider=\"plivo\",source=\"file\"}";
+    stage.until("a renewal is counted", || value(renewed).unwrap() >= 1.0);
+
+    // A provider that is down is no reason yet; a URL that is past its deadline is.
+    stage
+        .fault(serde_json::json!({"provider": "plivo", "count": null, "action": {"reply": {"status": 503}}}));
+    stage.until("a URL is past its deadline", || {
+        ask(&address, "/readyz").body.contains("past their deadline")
+    });
+    assert_eq!(value("mediakeep_entries{provider=\"plivo\",state=\"lapsed\"}"), Some(1.0));
+    assert!(ask(&address, "/").body.contains("lapsed"));
+    stage.until("it is told", || value("mediakeep_lapses_total{provider=\"plivo\"}") == Some(1.0));
+    for path in ["/", "/metrics", "/readyz", "/livez", "/nothing"] {
+        let reply = ask(&address, path);
+        let said = reply.head + &reply.body;
+        assert!(!said.contains(PASSWORD) && !said.contains("yesterdays-token"), "{path}: {said}");
+    }
+    daemon.stop();
+    assert!(!stage.log().contains(PASSWORD));
+}
+
+#[test]
+fn the_page_shows_every_entry_and_only_to_those_it_is_meant_for() {
+    let address = free_address();
+    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\nhosts = [\"media.example\"]\n"));
+    put(&stage.beside("token"), PASSWORD);
+    stage.put("<script>x.png", "script");
+    let mut daemon = run(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until_content("<script>x.png", "plivo", "script");
+    let url = stage.url("logo.png", "plivo").unwrap();
+    stage.until("the page shows it", || ask(&address, "/").body.contains(&url));
+    let Reply { status, head, body } = ask(&address, "/");
+    assert_eq!(status, 200);
+    assert!(body.contains("logo.png") && body.contains("2 entries alive"), "{body}");
+    assert!(body.contains("&lt;script&gt;x.png") && !body.contains("<script"), "{body}");
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "content-security-policy: default-src 'none'; style-src 'self';",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "cache-control: no-store",
+    ] {
+        assert!(head.contains(header), "{header}\n{head}");
+    }
+    let style = ask(&address, "/style.css");
+    assert!(
+        style.status == 200 && style.head.contains("text/css") && style.body.contains("prefers-color-scheme")
+    );
+    let of = |host: &str, path: &str| ask_on(TcpStream::connect(&address).unwrap(), host, path).status;
+    for path in ["/", "/metrics", "/livez", "/readyz", "/style.css", "/nothing"] {
+        assert_eq!(of("evil.example", path), 421, "{path}");
+    }
+    assert_eq!(
+        [of("localhost", "/"), of("MEDIA.example:80", "/"), of(&address, "/nothing")],
+        [200, 200, 404]
+    );
+    let mut line = TcpStream::connect(&address).unwrap();
+    line.write_all(
+        format!("POST / HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .as_bytes(),
+    )
+    .unwrap();
+    let mut text = String::new();
+    line.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 405"), "{text}");
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_socket_is_for_its_group_replaces_what_a_crash_left_and_goes_with_the_daemon() {
+    let stage = stage("");
+    put(&stage.beside("token"), PASSWORD);
+    let socket = stage.beside("http.sock");
+    configure(&stage, "[serve]\nlisten = \"unix:http.sock\"\n");
+    // Nobody listens any more, and the name is still there.
+    drop(UnixListener::bind(&socket).unwrap());
+    let mut daemon = run(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until("it answers", || UnixStream::connect(&socket).is_ok());
+    stage.until("it is ready", || at(&socket, "/readyz").status == 200);
+    assert!(at(&socket, "/").body.contains("logo.png"));
+    let there = std::fs::metadata(&socket).unwrap();
+    assert!(there.file_type().is_socket());
+    assert_eq!(there.permissions().mode() & 0o777, 0o660);
+    daemon.kill();
+    assert!(socket.exists(), "a crash leaves it behind");
+    let mut daemon = run(&stage);
+    stage.until("it answers again", || UnixStream::connect(&socket).is_ok());
+    daemon.stop();
+    assert!(!socket.exists());
+}
+
+/// By any name, because no browser gets there.
+fn at(socket: &Path, path: &str) -> Reply {
+    ask_on(UnixStream::connect(socket).unwrap(), "whatever.example", path)
+}
+
+#[test]
+fn an_address_that_is_taken_ends_the_start_with_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
+    put(&stage.beside("token"), PASSWORD);
+    let mut daemon = run(&stage);
+    assert_eq!(daemon.wait(Duration::from_secs(15)).code(), Some(3));
+    assert!(daemon.said().contains(&format!("cannot listen on {address}")), "{}", daemon.said());
+    assert!(daemon.said().contains("[serve]"), "{}", daemon.said());
+
+    put(&stage.beside("http.sock"), "somebody's file");
+    configure(&stage, "[serve]\nlisten = \"unix:http.sock\"\n");
+    let mut daemon = run(&stage);
+    assert_eq!(daemon.wait(Duration::from_secs(15)).code(), Some(3));
+    assert!(daemon.said().contains("is no socket"), "{}", daemon.said());
+    assert_eq!(std::fs::read_to_string(stage.beside("http.sock")).unwrap(), "somebody's file");
+
+    let held = UnixListener::bind(stage.beside("held.sock")).unwrap();
+    configure(&stage, "[serve]\nlisten = \"unix:held.sock\"\n");
+    let mut daemon = run(&stage);
+    assert_eq!(daemon.wait(Duration::from_secs(15)).code(), Some(3));
+    assert!(daemon.said().contains("another program answers there"), "{}", daemon.said());
+    drop(held);
+}
+
+#[test]
+fn another_address_is_followed_by_a_reload_and_a_bad_one_leaves_the_old() {
+    let [first, second] = [free_address(), free_address()];
+    let table = |address: &str| format!("[serve]\nlisten = \"{address}\"\n");
+    // Off at first.
+    let stage = stage("");
+    put(&stage.beside("token"), PASSWORD);
+    let mut daemon = run(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    assert!(TcpStream::connect(&first).is_err());
+    configure(&stage, &table(&first));
+    daemon.signal("HUP");
+    until_status(&stage, &first, "/readyz", 200);
+    assert_eq!(metric(&first, "mediakeep_uploads_total{provider=\"plivo\"}"), Some(1.0), "counted before");
+    configure(&stage, &table(&second));
+    daemon.signal("HUP");
+    until_status(&stage, &second, "/readyz", 200);
+    stage.until("the first one is free", || TcpStream::connect(&first).is_err());
+
+    let taken = TcpListener::bind(&first).unwrap();
+    configure(&stage, &table(&first));
+    daemon.signal("HUP");
+    daemon.until_says("what was served before still is");
+    assert_eq!(ask(&second, "/readyz").status, 200);
+    drop(taken);
+    configure(&stage, &(table(&second) + "hosts = [\"media.example\"]\n"));
+    daemon.signal("HUP");
+    let named = || ask_on(TcpStream::connect(&second).unwrap(), "media.example", "/livez").status;
+    stage.until("the name counts", || named() == 200);
+    configure(&stage, "");
+    daemon.signal("HUP");
+    stage.until("nobody answers", || TcpStream::connect(&second).is_err());
+    pause(Duration::from_millis(200));
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
+fn many_who_say_nothing_keep_nobody_else_from_being_renewed_and_make_no_flood() {
+    let address = free_address();
+    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
+    put(&stage.beside("token"), PASSWORD);
+    let mut daemon = run(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let first = stage.uploaded_at("logo.png", "plivo").unwrap();
+    stage.until_uploaded_after("logo.png", "plivo", first);
+    let handles = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    assert!(handles < 100, "{handles} open files");
+    drop(silent);
+    until_status(&stage, &address, "/livez", 200);
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
