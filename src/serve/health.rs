@@ -33,11 +33,11 @@ pub(super) fn not_ready(view: Option<&View>, heartbeat: &Heartbeat, now: Now) ->
 fn past_deadline(view: &View, now: Now) -> Option<String> {
     let mut dead = rows(view, now).filter(|row| row.condition == Condition::Lapsed);
     let first = dead.next()?;
-    let count = 1 + dead.count();
-    Some(format!(
-        "{count} published URLs are past their deadline, such as that of {:?}",
-        first.entry.key.to_string()
-    ))
+    let are = match 1 + dead.count() {
+        1 => "1 published URL is".to_owned(),
+        count => format!("{count} published URLs are"),
+    };
+    Some(format!("{are} past the deadline, such as that of {:?}", first.entry.key.to_string()))
 }
 
 fn not_looked_at(view: &View, now: Now) -> Option<String> {
@@ -69,7 +69,8 @@ fn not_accepted(view: &View) -> Vec<String> {
     accounts.filter_map(refusal).collect()
 }
 
-fn stands_in_the_way(kind: &str, connected: bool) -> bool {
+/// Whether a problem of an account speaks against relying on its URLs.
+pub(super) fn stands_in_the_way(kind: &str, connected: bool) -> bool {
     if kind == CREDENTIALS_MISSING {
         // Those that were found before still count.
         return !connected;
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(said(&long, later(hours(47))), "", "at risk is for an alert; the URL is good");
         assert_eq!(
             said(&long, later(hours(48))),
-            "1 published URLs are past their deadline, such as that of \"a.png at plivo\""
+            "1 published URL is past the deadline, such as that of \"a.png at plivo\""
         );
     }
 

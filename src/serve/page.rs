@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
+use super::health::stands_in_the_way;
 use super::rows::{Row, rows};
 use crate::daemon::board::View;
 use crate::domain::condition::Condition;
-use crate::domain::obstacles::CREDENTIALS_MISSING;
+use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
 use crate::domain::time::{Now, Timestamp, format_duration};
 use crate::local::watcher::Mode;
 
@@ -113,8 +114,8 @@ fn in_the_way(view: Option<&View>, against: &[String]) -> Markup {
     }
     html! {
         @if !lines.is_empty() {
-            section aria-labelledby="in-the-way" {
-                h2 #in-the-way { "In the way" }
+            section {
+                h2 { "In the way" }
                 ul { @for line in &lines { li { (line) } } }
             }
         }
@@ -132,7 +133,8 @@ fn obstacles(view: &View) -> Vec<String> {
             guard.reason
         ));
     }
-    for (name, problem) in &obstacles.accounts {
+    let others = |problem: &AccountProblem| !stands_in_the_way(&problem.kind, problem.connected);
+    for (name, problem) in obstacles.accounts.iter().filter(|(_, problem)| others(problem)) {
         let used = if problem.connected && &*problem.kind == CREDENTIALS_MISSING {
             "; those found before are still in use"
         } else {
@@ -159,22 +161,22 @@ fn sorted(view: &View, now: Now) -> Vec<Row<'_>> {
 
 fn table(view: &View, rows: &[Row<'_>], wish: Wish, now: Now) -> Markup {
     let shown = &rows[..rows.len().min(wish.rows_max())];
+    let found =
+        if matches!(view.watching, Mode::Polling { .. }) { "looking now and then" } else { "watching" };
     html! {
-        section aria-labelledby="entries" {
-            h2 #entries { "Entries" }
+        section {
+            h2 { "Entries" }
             (totals(rows))
+            p.legend {
+                "A bar is a lease, from the upload on its left to the expiry on its right, filled up to \
+                 now; the taller mark is where the next renewal begins. Times are UTC. Changes of files are found by " (found) "."
+            }
             (more(rows.len(), shown.len(), wish))
             // A wide table scrolls by itself, also by keyboard.
-            div.scroll role="region" aria-labelledby="entries" tabindex="0" {
+            div.scroll role="region" aria-label="Table of entries" tabindex="0" {
                 table {
-                    caption {
-                        "A bar is a lease, from the upload on its left to the expiry on its right, filled as far as it has \
-                         run; the mark is where the next renewal begins. Times are UTC; changes are found by "
-                        (if matches!(view.watching, Mode::Polling { .. }) { "looking" } else { "watching" }) "."
-                    }
-                    thead {
-                        tr { @for name in ["State", "File", "Provider", "Lease", "Renewal", "Expiry", "URL", "Problem"] { th scope="col" { (name) } } }
-                    }
+                    caption { "Entries, what wants attention first" }
+                    thead { tr { @for name in COLUMNS { th scope="col" { (name) } } } }
                     tbody { @for row in shown { (table_row(row, now)) } }
                 }
             }
@@ -224,7 +226,7 @@ fn table_row(row: &Row<'_>, now: Now) -> Markup {
             td { @if let Some(at) = renew_at { (until(at, now.wall)) } @else { (nothing()) } }
             td { @if let Some(handle) = live { (until(handle.expires_at, now.wall)) } @else { (nothing()) } }
             td.url { @if let Some(url) = live.and_then(|handle| handle.url.as_deref()) { (address(url)) } @else { (nothing()) } }
-            td { @if let Some(text) = problem(row, now) { (text) } @else { (nothing()) } }
+            td.problem { @if let Some(text) = problem(row, now) { (text) } @else { (nothing()) } }
         }
     }
 }
@@ -280,9 +282,10 @@ fn count(number: usize, one: &str, many: &str) -> String {
 
 /// How often the page renews itself, in seconds.
 const REFRESH_S: u64 = Duration::from_secs(30).as_secs();
-/// Entries on the page; more of them where all are asked for, and in any case no more than a browser takes.
+/// Entries on the page at first; more of them where all are asked for, and in any case no more than a browser takes.
 const ROWS: usize = 200;
 const ROWS_MAX: usize = 10_000;
+const COLUMNS: [&str; 8] = ["State", "File", "Provider", "Lease", "Renewal", "Expiry", "URL", "Problem"];
 
 #[cfg(test)]
 mod tests;

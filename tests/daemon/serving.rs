@@ -123,9 +123,7 @@ fn health_and_metrics_follow_a_failure_and_a_recovery() {
     // A provider that is down is no reason yet; a URL that is past its deadline is.
     stage
         .fault(serde_json::json!({"provider": "plivo", "count": null, "action": {"reply": {"status": 503}}}));
-    stage.until("a URL is past its deadline", || {
-        ask(&address, "/readyz").body.contains("past their deadline")
-    });
+    stage.until("a URL is past its deadline", || ask(&address, "/readyz").body.contains("past the deadline"));
     assert_eq!(value("mediakeep_entries{provider=\"plivo\",state=\"lapsed\"}"), Some(1.0));
     assert!(ask(&address, "/").body.contains("lapsed"));
     stage.until("it is told", || value("mediakeep_lapses_total{provider=\"plivo\"}") == Some(1.0));

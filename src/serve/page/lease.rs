@@ -14,7 +14,7 @@ pub(super) fn bar(handle: &Handle, renew_at: Option<Timestamp>, now: Timestamp) 
     html! {
         svg.lease viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label=(label) {
             rect.whole x="0" y="2" width="100" height="6" {}
-            rect.run x="0" y="2" width=(run) height="6" {}
+            rect.run x="0" y="2" width=(run.max(2)) height="6" {}
             @if let Some(at) = renew_at { rect.renewal x=(share(at).min(98)) y="0" width="2" height="10" {} }
         }
     }
