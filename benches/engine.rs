@@ -52,6 +52,14 @@ fn idle_turn(bencher: Bencher<'_, '_>, entries: usize) {
     bencher.bench_local(|| engine.step(now, Vec::new()).effects.len());
 }
 
+/// What those who look on are shown, made and dropped again: the most that a change costs the loop on their behalf, and
+/// no more often than a fiftieth of its time allows.
+#[divan::bench(args = SIZES)]
+fn overview(bencher: Bencher<'_, '_>, entries: usize) {
+    let (engine, _, _) = settled(entries);
+    bencher.bench_local(|| engine.overview().entries.len());
+}
+
 /// A turn in which the watcher named one file and the look at it showed other content.
 #[divan::bench(args = SIZES)]
 fn one_file_changed(bencher: Bencher<'_, '_>, entries: usize) {

@@ -64,6 +64,7 @@ impl Listening {
                 Socket::Unix(bind(path).map_err(refused)?)
             }
         };
+        tracing::info!(listen = %place, "serving health, metrics and a page");
         let (open, closed) = watch::channel(());
         let task = tokio::spawn(accept(socket, router(context), closed));
         Ok(Self { place: place.clone(), open, task })

@@ -115,9 +115,6 @@ async fn follow(
                 }
             },
         };
-        if let Some(place) = &wanted {
-            tracing::info!(listen = %place, "serving health, metrics and a page");
-        }
         context.board.watch(next.is_some());
         if let Some(before) = std::mem::replace(&mut listening, next) {
             before.stop().await;

@@ -41,27 +41,52 @@ file = "logo.png"
 to = "plivo"
 "#;
 
-#[tokio::test(start_paused = true)]
-async fn a_look_that_is_over_while_credentials_are_waited_for_is_taken_after_the_turn_that_asks_for_it() {
-    let folder = tempfile::tempdir().unwrap();
-    testing::put(&folder.path().join("logo.png"), "logo");
-    let manifest = testing::manifest_of(folder.path(), HANGING_ACCOUNT);
-    let (held_by, waiting) = channel();
-    let (_signals, signals) = mpsc::unbounded_channel();
-    let parts = Parts {
+fn parts(folder: &std::path::Path, signals: mpsc::UnboundedReceiver<Signal>) -> Parts {
+    let manifest = testing::manifest_of(folder, HANGING_ACCOUNT);
+    Parts {
         mode: Mode::Daemon,
         store: Box::new(FolderStore::open(&manifest.sync.state_dir).unwrap()),
         manifest,
         last_good: None,
         clock: Arc::new(SystemClock::new()),
-        lookups: Arc::new(Hanging(Mutex::new(waiting))),
+        lookups: Arc::new(BTreeMap::<String, String>::new()),
         reload: Box::new(|| Reloaded::Unchanged),
         remember: Arc::new(|| Ok(())),
         manifest_files: Vec::new(),
         signals,
         observer: Box::new(Deaf),
         board: Arc::default(),
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_loop_shows_that_it_goes_on_and_one_that_has_ended_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_signals, signals) = mpsc::unbounded_channel();
+    let board = Arc::<board::Board>::default();
+    board.watch(true);
+    let parts = Parts { board: board.clone(), ..parts(folder.path(), signals) };
+    let daemon = Daemon::new(parts).unwrap_or_else(|error| panic!("{error}"));
+    let running = tokio::spawn(daemon.run());
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert!(board.heartbeat.age() <= Duration::from_secs(31), "{:?}", board.heartbeat.age());
+    }
+    let view = board.view().expect("somebody looks on");
+    assert_eq!(view.overview.entries.len(), 1);
+    running.abort();
+    tokio::time::sleep(heartbeat::STALLED_AFTER).await;
+    assert!(board.heartbeat.has_stalled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_over_while_credentials_are_waited_for_is_taken_after_the_turn_that_asks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    testing::put(&folder.path().join("logo.png"), "logo");
+    let (held_by, waiting) = channel();
+    let (_signals, signals) = mpsc::unbounded_channel();
+    let lookups = Arc::new(Hanging(Mutex::new(waiting)));
+    let parts = Parts { lookups, ..parts(folder.path(), signals) };
     let mut daemon = Daemon::new(parts).unwrap_or_else(|error| panic!("{error}"));
     // That folders were found, and what is in them.
     while daemon.inbox.len() < 2 {
