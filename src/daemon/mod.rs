@@ -11,6 +11,7 @@ mod manifest_reader;
 mod memory;
 pub(crate) mod parts;
 mod saver;
+mod service_manager;
 mod shelf;
 #[cfg(test)]
 mod testing;
@@ -27,13 +28,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use accounts::{Accounts, Answer};
+use accounts::Accounts;
 use files::FolderReader;
 use manifest_reader::ManifestReader;
 use memory::Memory;
+use parts::{Inbox, Message, chain, guarded};
 pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
-use parts::{chain, guarded};
 use saver::Saver;
+pub use service_manager::ServiceManager;
 use uploader::Uploader;
 
 use crate::domain::asset::{ContentHash, EntryKey};
@@ -48,32 +50,6 @@ use crate::local::signals::Signal;
 use crate::local::state_store::{Loaded, StoreError};
 use crate::local::watcher::Changes;
 use crate::provider::http::HttpClient;
-
-/// What reaches the loop from other threads.
-enum Message {
-    Input(Input),
-    /// A scan is over; where it was of everything, these folders are to be watched.
-    Scanned {
-        folders: Option<Vec<crate::local::scanner::Folder>>,
-        whole: bool,
-    },
-    Warnings(Vec<String>),
-    /// An account's credentials were looked up.
-    Connected(Answer),
-    /// The manifest was read again, by this.
-    Reloaded(Reload, Reloaded),
-    /// Whether the manifest in force could be remembered.
-    Remembered(Result<(), String>),
-    /// How the state folder looks.
-    Looked {
-        /// Whether what was published is still there.
-        in_place: bool,
-        /// The digest of what somebody approved.
-        approved: Option<String>,
-    },
-}
-
-type Inbox = mpsc::UnboundedSender<Message>;
 
 /// The loop.
 pub struct Daemon {
@@ -92,6 +68,7 @@ pub struct Daemon {
     memory: Memory,
     signals: mpsc::UnboundedReceiver<Signal>,
     observer: Box<dyn Observer>,
+    manager: ServiceManager,
     /// Inputs that the loop itself has for the next turn.
     own: Vec<Input>,
     /// What came before the first turn.
@@ -146,6 +123,7 @@ impl Daemon {
             memory: Memory::new(remember),
             signals,
             observer,
+            manager: parts.manager,
             own: Vec::new(),
             early: Vec::new(),
             stop_by: None,
@@ -177,10 +155,12 @@ impl Daemon {
         loop {
             let now = self.clock.now();
             let step = self.engine.step(now, inputs);
+            let news = !step.effects.is_empty() || !step.events.is_empty();
             for effect in step.effects {
                 self.perform(effect);
             }
             self.tell(&step.events);
+            self.manager.turn(&self.engine, self.folder.progress(), news);
             self.saver.note(&self.engine, now.wall);
             self.observer.progress(self.engine.backlog(), self.folder.progress());
             if self.is_over(now) && !self.has_fresh_approval() {
@@ -252,8 +232,13 @@ impl Daemon {
             self.take(message, &mut inputs);
         }
         let mut deadline = Instant::now() + wake;
-        let others =
-            [self.reader.due(), self.stop_by, self.folder.patience_ends(), self.accounts.patience_ends()];
+        let others = [
+            self.reader.due(),
+            self.stop_by,
+            self.folder.patience_ends(),
+            self.accounts.patience_ends(),
+            self.manager.due(),
+        ];
         deadline = others.into_iter().flatten().fold(deadline, Instant::min);
         if inputs.is_empty() {
             tokio::select! {
@@ -290,6 +275,7 @@ impl Daemon {
             Message::Connected(answer) => inputs.extend(self.accounts.answered(answer)),
             Message::Reloaded(reload, reloaded) => {
                 self.reader.answered(reload);
+                self.manager.reloaded(&reloaded);
                 if let Reloaded::Changed(manifest, remember) = reloaded {
                     self.memory = Memory::new(remember);
                     self.take_manifest(manifest);
@@ -317,12 +303,14 @@ impl Daemon {
     fn on_signal(&mut self, signal: Signal, inputs: &mut Vec<Input>) {
         match signal {
             Signal::Reload => {
+                self.manager.reloading();
                 self.reader.read();
                 // Whoever asks for it may have changed a secret.
                 self.connect_accounts();
                 inputs.append(&mut self.own);
             }
             Signal::Stop => {
+                self.manager.stopping();
                 self.stop_by.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
                 self.uploader.stop();
                 inputs.push(Input::Stop);

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::accounts::Answer;
+use super::service_manager::ServiceManager;
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
-use crate::domain::reconciler::Mode;
+use crate::domain::reconciler::{Input, Mode};
 use crate::local::clock::Clock;
+use crate::local::scanner::Folder;
 use crate::local::signals::Signal;
 use crate::local::state_store::StateStore;
 use crate::provider::credentials::Lookups;
@@ -38,7 +41,35 @@ pub struct Parts {
     pub signals: mpsc::UnboundedReceiver<Signal>,
     /// Who is told.
     pub observer: Box<dyn Observer>,
+    /// The service manager, where one listens.
+    pub manager: ServiceManager,
 }
+
+/// What reaches the loop from other threads.
+pub(super) enum Message {
+    Input(Input),
+    /// A scan is over; where it was of everything, these folders are to be watched.
+    Scanned {
+        folders: Option<Vec<Folder>>,
+        whole: bool,
+    },
+    Warnings(Vec<String>),
+    /// An account's credentials were looked up.
+    Connected(Answer),
+    /// The manifest was read again, by this.
+    Reloaded(Reload, Reloaded),
+    /// Whether the manifest in force could be remembered.
+    Remembered(Result<(), String>),
+    /// How the state folder looks.
+    Looked {
+        /// Whether what was published is still there.
+        in_place: bool,
+        /// The digest of what somebody approved.
+        approved: Option<String>,
+    },
+}
+
+pub(super) type Inbox = mpsc::UnboundedSender<Message>;
 
 /// Reads the manifest and config again. Runs beside the loop: they may lie on a disk that does not answer.
 pub type Reload = Box<dyn FnMut() -> Reloaded + Send>;

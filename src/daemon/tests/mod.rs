@@ -60,6 +60,7 @@ async fn a_look_that_is_over_while_credentials_are_waited_for_is_taken_after_the
         manifest_files: Vec::new(),
         signals,
         observer: Box::new(Deaf),
+        manager: ServiceManager::none(),
     };
     let mut daemon = Daemon::new(parts).unwrap_or_else(|error| panic!("{error}"));
     // That folders were found, and what is in them.
