@@ -1,6 +1,6 @@
 //! What is said to the person at the terminal, on standard error; and data, on standard output.
 //!
-//! Where JSON log lines are asked for, everything on standard error is one.
+//! Where log lines are JSON, or entries of the journal, everything that is said is one.
 
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -14,7 +14,8 @@ use crate::telemetry::{self, Format, Verbosity};
 /// How this process speaks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Manner {
-    json: bool,
+    /// Whether all that is said is a log line.
+    logs: bool,
     quiet: bool,
 }
 
@@ -22,17 +23,19 @@ static MANNER: OnceLock<Manner> = OnceLock::new();
 
 /// Speaks as the command line asks for, from now on.
 pub(super) fn begin(global: &Global) {
-    let manner = Manner { json: global.log_format == LogFormat::Json, quiet: global.quiet };
-    // Set once, before anything is said.
-    let _ = MANNER.set(manner);
     let verbosity = match (global.quiet, global.verbose) {
         (true, _) => Verbosity::Quiet,
         (false, 0) => Verbosity::Normal,
         (false, 1) => Verbosity::Verbose,
         (false, _) => Verbosity::Everything,
     };
-    let format = if manner.json { Format::Json } else { Format::Text };
-    telemetry::start(format, verbosity, std::io::stderr);
+    let format = match global.log_format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::for_people(),
+    };
+    let format = telemetry::start(format, verbosity, std::io::stderr);
+    // Set once, before anything is said.
+    let _ = MANNER.set(Manner { logs: format != Format::Text, quiet: global.quiet });
 }
 
 fn manner() -> Manner {
@@ -42,7 +45,7 @@ fn manner() -> Manner {
 /// Says something that is good to know; nothing where only trouble is asked for.
 pub(super) fn tell(text: &str) {
     match manner() {
-        Manner { json: true, .. } => tracing::info!("{text}"),
+        Manner { logs: true, .. } => tracing::info!("{text}"),
         Manner { quiet: true, .. } => {}
         _ => line(text),
     }
@@ -50,7 +53,7 @@ pub(super) fn tell(text: &str) {
 
 /// Says what somebody should look at.
 pub(super) fn warn(text: &str) {
-    if manner().json {
+    if manner().logs {
         return tracing::warn!("{text}");
     }
     line(&format!("warning: {text}"));
@@ -58,7 +61,7 @@ pub(super) fn warn(text: &str) {
 
 /// Says what went wrong.
 pub(super) fn fail(text: &str) {
-    if manner().json {
+    if manner().logs {
         return tracing::error!("{text}");
     }
     line(&format!("error: {text}"));
@@ -66,7 +69,7 @@ pub(super) fn fail(text: &str) {
 
 /// Says what went wrong, and what to do about it.
 pub(super) fn fail_with_help(text: &str, help: &str) {
-    if manner().json {
+    if manner().logs {
         return tracing::error!(help, "{text}");
     }
     line(&format!("error: {text}\n  help: {help}"));
@@ -74,8 +77,8 @@ pub(super) fn fail_with_help(text: &str, help: &str) {
 
 /// Says what is wrong with a manifest.
 pub(super) fn problems(problems: &[Problem]) {
-    let Manner { json, quiet } = manner();
-    if json {
+    let Manner { logs, quiet } = manner();
+    if logs {
         for ProblemRecord { file, line, column, severity, message, help, .. } in
             diagnostics::records(problems)
         {
