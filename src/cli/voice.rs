@@ -1,6 +1,8 @@
 //! What is said to the person at the terminal, on standard error; and data, on standard output.
 //!
-//! Where log lines are JSON, or entries of the journal, everything that is said is one.
+//! Where log lines are JSON, everything that is said is one. Where they are entries of the journal, what is said is
+//! text with a priority: the journal does not know any more where the last words of a process came from, unless they
+//! came by its standard error.
 
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -14,8 +16,9 @@ use crate::telemetry::{self, Format, Verbosity};
 /// How this process speaks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Manner {
-    /// Whether all that is said is a log line.
-    logs: bool,
+    json: bool,
+    /// Whether standard error leads to the journal, which takes `<3>` at the beginning of a line for its priority.
+    journal: bool,
     quiet: bool,
 }
 
@@ -35,7 +38,11 @@ pub(super) fn begin(global: &Global) {
     };
     let format = telemetry::start(format, verbosity, std::io::stderr);
     // Set once, before anything is said.
-    let _ = MANNER.set(Manner { logs: format != Format::Text, quiet: global.quiet });
+    let _ = MANNER.set(Manner {
+        json: format == Format::Json,
+        journal: format == Format::Journal,
+        quiet: global.quiet,
+    });
 }
 
 fn manner() -> Manner {
@@ -45,40 +52,40 @@ fn manner() -> Manner {
 /// Says something that is good to know; nothing where only trouble is asked for.
 pub(super) fn tell(text: &str) {
     match manner() {
-        Manner { logs: true, .. } => tracing::info!("{text}"),
+        Manner { json: true, .. } => tracing::info!("{text}"),
         Manner { quiet: true, .. } => {}
-        _ => line(text),
+        _ => line(Priority::Information, text),
     }
 }
 
 /// Says what somebody should look at.
 pub(super) fn warn(text: &str) {
-    if manner().logs {
+    if manner().json {
         return tracing::warn!("{text}");
     }
-    line(&format!("warning: {text}"));
+    line(Priority::Warning, &format!("warning: {text}"));
 }
 
 /// Says what went wrong.
 pub(super) fn fail(text: &str) {
-    if manner().logs {
+    if manner().json {
         return tracing::error!("{text}");
     }
-    line(&format!("error: {text}"));
+    line(Priority::Error, &format!("error: {text}"));
 }
 
 /// Says what went wrong, and what to do about it.
 pub(super) fn fail_with_help(text: &str, help: &str) {
-    if manner().logs {
+    if manner().json {
         return tracing::error!(help, "{text}");
     }
-    line(&format!("error: {text}\n  help: {help}"));
+    line(Priority::Error, &format!("error: {text}\n  help: {help}"));
 }
 
 /// Says what is wrong with a manifest.
 pub(super) fn problems(problems: &[Problem]) {
-    let Manner { logs, quiet } = manner();
-    if logs {
+    let Manner { json, quiet, .. } = manner();
+    if json {
         for ProblemRecord { file, line, column, severity, message, help, .. } in
             diagnostics::records(problems)
         {
@@ -92,7 +99,9 @@ pub(super) fn problems(problems: &[Problem]) {
     let errors: Vec<Problem> =
         problems.iter().filter(|problem| !quiet || problem.severity == Severity::Error).cloned().collect();
     if !errors.is_empty() {
-        line(&diagnostics::render(&errors, std::io::stderr().is_terminal()));
+        let fatal = errors.iter().any(|problem| problem.severity == Severity::Error);
+        let priority = if fatal { Priority::Error } else { Priority::Information };
+        line(priority, &diagnostics::render(&errors, std::io::stderr().is_terminal()));
     }
 }
 
@@ -101,14 +110,29 @@ pub(super) fn ask(question: &str) -> Option<String> {
     if !std::io::stdin().is_terminal() {
         return None;
     }
-    line(question);
+    line(Priority::Information, question);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).ok()?;
     Some(answer.trim().to_owned())
 }
 
-fn line(text: &str) {
+/// How much attention something deserves, as the journal counts.
+#[derive(Clone, Copy, Debug)]
+enum Priority {
+    Error = 3,
+    Warning = 4,
+    Information = 6,
+}
+
+fn line(priority: Priority, text: &str) {
+    let text = if manner().journal { with_priority(priority, text) } else { text.to_owned() };
     drop(writeln!(anstream::stderr(), "{text}"));
+}
+
+/// To the journal each line is an entry of its own.
+fn with_priority(priority: Priority, text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("<{}>{line}", priority as u8)).collect();
+    lines.join("\n")
 }
 
 /// Prints data. A reader that went away (`mediakeep plan | head`) is no failure; a full disk is one.
@@ -131,5 +155,19 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Exit {
             fail(&format!("cannot write JSON: {error}"));
             Exit::Unexpected
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_the_journal_gets_has_a_priority() {
+        assert_eq!(
+            with_priority(Priority::Error, "error: one\n  help: two"),
+            "<3>error: one\n<3>  help: two"
+        );
+        assert_eq!(with_priority(Priority::Information, "x"), "<6>x");
     }
 }
