@@ -154,8 +154,9 @@ impl Daemon {
         let mut inputs = self.begin().await;
         loop {
             let now = self.clock.now();
+            let mut news = !inputs.is_empty();
             let step = self.engine.step(now, inputs);
-            let news = !step.effects.is_empty() || !step.events.is_empty();
+            news |= !step.effects.is_empty() || !step.events.is_empty();
             for effect in step.effects {
                 self.perform(effect);
             }
