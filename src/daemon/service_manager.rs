@@ -3,6 +3,9 @@
 //!
 //! It is called by the loop's own turns alone and must never send from a thread or task of its own: a loop that hangs
 //! must not look alive. A message that cannot be sent is no failure of ours.
+//!
+//! `NOTIFY_SOCKET` and `WATCHDOG_USEC` stay in the environment, since taking them out is not safe in a process with
+//! threads. No process of ours has children; whoever starts one must take them out of the child's.
 
 use std::fmt::Write as _;
 use std::time::Duration;
