@@ -1,12 +1,17 @@
-//! Events as log lines on standard error. The one place that words them; it decides nothing.
+//! Events as log lines, on standard error or in the journal. The one place that words them; it decides nothing.
 //!
 //! Names of files are always logged as quoted values, so that a name with a line break in it cannot forge a line.
 
+mod journal;
+
 use std::io::IsTerminal as _;
 
+use journal::Journal;
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::domain::event::Event;
 use crate::domain::time::format_duration;
@@ -18,6 +23,16 @@ pub enum Format {
     Text,
     /// One JSON object per line.
     Json,
+    /// Entries of systemd's journal, with priorities and fields.
+    Journal,
+}
+
+impl Format {
+    /// What suits people: the journal where standard error leads there, else text.
+    #[must_use]
+    pub fn for_people() -> Self {
+        if journal::has_standard_error() { Self::Journal } else { Self::Text }
+    }
 }
 
 /// How much is said.
@@ -33,25 +48,40 @@ pub enum Verbosity {
     Everything,
 }
 
-/// Sends log lines to `writer` from now on. Does nothing where that has been done before.
-pub fn start<W>(format: Format, verbosity: Verbosity, writer: W)
+/// Sends log lines to `writer`, or to the journal, from now on. Does nothing where that has been done before. Says
+/// which format it is: text where no journal listens.
+pub fn start<W>(format: Format, verbosity: Verbosity, writer: W) -> Format
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // HTTP and TLS libraries may log header values at their lowest levels: they are never let through.
-    let filter = EnvFilter::new(match verbosity {
+    if format == Format::Journal {
+        return match Journal::connect() {
+            Ok(journal) => {
+                drop(tracing_subscriber::registry().with(filter(verbosity)).with(journal).try_init());
+                format
+            }
+            Err(_) => start(Format::Text, verbosity, writer),
+        };
+    }
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(verbosity)).with_writer(writer);
+    let builder = builder.with_target(false);
+    let colour = std::io::stderr().is_terminal();
+    let started = match format {
+        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text | Format::Journal => builder.with_ansi(colour).try_init(),
+    };
+    drop(started);
+    format
+}
+
+/// HTTP and TLS libraries may log header values at their lowest levels: they are never let through.
+fn filter(verbosity: Verbosity) -> EnvFilter {
+    EnvFilter::new(match verbosity {
         Verbosity::Quiet => "warn,hyper=off,reqwest=off,rustls=off,h2=off",
         Verbosity::Normal => "warn,mediakeep=info,hyper=off,reqwest=off,rustls=off,h2=off",
         Verbosity::Verbose => "warn,mediakeep=debug,hyper=off,reqwest=off,rustls=off,h2=off",
         Verbosity::Everything => "info,mediakeep=trace,hyper=warn,reqwest=warn,rustls=warn,h2=warn",
-    });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
-    let colour = std::io::stderr().is_terminal();
-    let started = match format {
-        Format::Text => builder.with_ansi(colour).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
-    };
-    drop(started);
+    })
 }
 
 /// Writes an event to the log.

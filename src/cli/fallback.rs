@@ -15,19 +15,27 @@ use crate::domain::manifest::Manifest;
 use crate::local::last_good::{self, LastGood};
 use crate::local::state_store;
 
-/// The present manifest, or the last one that worked; and that one too where it differs, so that what the present
-/// one drops is let go past the guard.
-pub(super) fn open_or_remember(global: &Global) -> Result<(Workspace, Option<Arc<Manifest>>), Exit> {
+/// What `run` starts from.
+pub(super) struct Origin {
+    pub workspace: Workspace,
+    /// The last manifest that worked, where it is another one: what the present one drops is let go past the guard.
+    pub last: Option<Arc<Manifest>>,
+    /// Whether the present manifest cannot be used, so that the last one that worked stands for it.
+    pub broken: bool,
+}
+
+/// The present manifest, or the last one that worked.
+pub(super) fn open_or_remember(global: &Global) -> Result<Origin, Exit> {
     match Workspace::open(global) {
         Ok(workspace) => {
             let last = last_in_force(global, &workspace);
-            Ok((workspace, last))
+            Ok(Origin { workspace, last, broken: false })
         }
         Err(exit) => {
             let texts = places(global).iter().find_map(|folder| remembered_in(folder, global)).ok_or(exit)?;
             let workspace = Workspace::parse(texts)?;
             tracing::error!("the manifest cannot be used; starting from the last one that worked");
-            Ok((workspace, None))
+            Ok(Origin { workspace, last: None, broken: true })
         }
     }
 }

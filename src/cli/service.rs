@@ -9,14 +9,14 @@ use std::time::Duration;
 use super::args::{Global, LogFormat};
 use super::chain;
 use super::exit::Exit;
-use super::fallback::open_or_remember;
+use super::fallback::{Origin, open_or_remember};
 use super::listing::{Entry, Listing, NO_ENTRIES};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
 use super::voice::{fail, fail_with_help, print_json, tell, warn};
 use super::workspace::{Texts, Workspace, unresolved};
 use crate::daemon::board::Board;
-use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember};
+use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember, ServiceManager};
 use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Mode, Summary};
@@ -29,12 +29,14 @@ use crate::provider::credentials::ProcessEnvironment;
 use crate::serve::{Follower, Server};
 
 pub(super) fn run(global: &Global) -> Exit {
-    let (workspace, remembered) = match open_or_remember(global) {
+    let Origin { workspace, last, broken } = match open_or_remember(global) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
+    let mut manager = ServiceManager::from_environment();
+    manager.manifest_is_broken(broken);
     let state_dir = workspace.manifest.sync.state_dir.clone();
-    match start(global, workspace, remembered, Mode::Daemon, Box::new(LogReporter)) {
+    match start(global, workspace, last, Mode::Daemon, Box::new(LogReporter), manager) {
         // What it knows ends with it.
         Ok(summary) if summary.unwritable => {
             say_why(Exit::Unexpected, &summary, &state_dir);
@@ -56,7 +58,9 @@ pub(super) fn sync(global: &Global, json: bool) -> Exit {
     let state_dir = workspace.manifest.sync.state_dir.clone();
     let mode = Mode::Once { tries: TRIES, patience: PATIENCE };
     let manifest = workspace.manifest.clone();
-    let summary = match start(global, workspace, None, mode, Box::new(reporter)) {
+    // A pass is over when its process ends: there is nothing to tell a service manager.
+    let manager = ServiceManager::none();
+    let summary = match start(global, workspace, None, mode, Box::new(reporter), manager) {
         Ok(summary) => summary,
         // What would go wrong all the same once the other one is gone goes first.
         Err(Exit::Locked) => {
@@ -179,6 +183,7 @@ pub(super) fn start(
     remembered: Option<Arc<Manifest>>,
     mode: Mode,
     observer: Box<dyn Observer>,
+    manager: ServiceManager,
 ) -> Result<Summary, Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {
@@ -217,6 +222,7 @@ pub(super) fn start(
             signals,
             observer: server.counting(observer),
             board,
+            manager,
         };
         let daemon = Daemon::new(parts).map_err(|error| {
             fail(&chain(&error));
@@ -256,13 +262,16 @@ fn not_opened(error: &OpenError, state_dir: &Path) -> Exit {
 
 fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, server: Follower) -> Reload {
     let (global, state_dir) = (global.clone(), state_dir.to_owned());
+    let mut usable = true;
     Box::new(move || {
         let Ok(texts) = Texts::read(&global) else { return broken() };
         if seen == texts {
-            return Reloaded::Unchanged;
+            return if usable { Reloaded::Unchanged } else { Reloaded::Broken };
         }
         seen = texts.clone();
-        let Ok(workspace) = Workspace::parse(texts) else { return broken() };
+        let parsed = Workspace::parse(texts);
+        usable = parsed.is_ok();
+        let Ok(workspace) = parsed else { return broken() };
         tracing::info!("manifest read again");
         let remember = rememberer(&state_dir, &workspace.texts);
         server.follow(workspace.manifest.serve.clone());

@@ -1,6 +1,8 @@
 //! What is said to the person at the terminal, on standard error; and data, on standard output.
 //!
-//! Where JSON log lines are asked for, everything on standard error is one.
+//! Where log lines are JSON, everything that is said is one. Where they are entries of the journal, what is said is
+//! text with a priority: the journal does not know any more where the last words of a process came from, unless they
+//! came by its standard error.
 
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -15,6 +17,8 @@ use crate::telemetry::{self, Format, Verbosity};
 #[derive(Clone, Copy, Debug, Default)]
 struct Manner {
     json: bool,
+    /// Whether standard error leads to the journal, which takes `<3>` at the beginning of a line for its priority.
+    journal: bool,
     quiet: bool,
 }
 
@@ -22,17 +26,23 @@ static MANNER: OnceLock<Manner> = OnceLock::new();
 
 /// Speaks as the command line asks for, from now on.
 pub(super) fn begin(global: &Global) {
-    let manner = Manner { json: global.log_format == LogFormat::Json, quiet: global.quiet };
-    // Set once, before anything is said.
-    let _ = MANNER.set(manner);
     let verbosity = match (global.quiet, global.verbose) {
         (true, _) => Verbosity::Quiet,
         (false, 0) => Verbosity::Normal,
         (false, 1) => Verbosity::Verbose,
         (false, _) => Verbosity::Everything,
     };
-    let format = if manner.json { Format::Json } else { Format::Text };
-    telemetry::start(format, verbosity, std::io::stderr);
+    let format = match global.log_format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::for_people(),
+    };
+    let format = telemetry::start(format, verbosity, std::io::stderr);
+    // Set once, before anything is said.
+    let _ = MANNER.set(Manner {
+        json: format == Format::Json,
+        journal: format == Format::Journal,
+        quiet: global.quiet,
+    });
 }
 
 fn manner() -> Manner {
@@ -44,7 +54,7 @@ pub(super) fn tell(text: &str) {
     match manner() {
         Manner { json: true, .. } => tracing::info!("{text}"),
         Manner { quiet: true, .. } => {}
-        _ => line(text),
+        _ => line(Priority::Information, text),
     }
 }
 
@@ -53,7 +63,7 @@ pub(super) fn note(text: &str, help: &str) {
     match manner() {
         Manner { json: true, .. } => tracing::info!(help, "{text}"),
         Manner { quiet: true, .. } => {}
-        _ => line(&format!("note: {text}\n  help: {help}")),
+        _ => line(Priority::Information, &format!("note: {text}\n  help: {help}")),
     }
 }
 
@@ -62,7 +72,7 @@ pub(super) fn warn(text: &str) {
     if manner().json {
         return tracing::warn!("{text}");
     }
-    line(&format!("warning: {text}"));
+    line(Priority::Warning, &format!("warning: {text}"));
 }
 
 /// Says what went wrong.
@@ -70,7 +80,7 @@ pub(super) fn fail(text: &str) {
     if manner().json {
         return tracing::error!("{text}");
     }
-    line(&format!("error: {text}"));
+    line(Priority::Error, &format!("error: {text}"));
 }
 
 /// Says what went wrong, and what to do about it.
@@ -78,12 +88,12 @@ pub(super) fn fail_with_help(text: &str, help: &str) {
     if manner().json {
         return tracing::error!(help, "{text}");
     }
-    line(&format!("error: {text}\n  help: {help}"));
+    line(Priority::Error, &format!("error: {text}\n  help: {help}"));
 }
 
 /// Says what is wrong with a manifest.
 pub(super) fn problems(problems: &[Problem]) {
-    let Manner { json, quiet } = manner();
+    let Manner { json, quiet, .. } = manner();
     if json {
         for ProblemRecord { file, line, column, severity, message, help, .. } in
             diagnostics::records(problems)
@@ -98,7 +108,9 @@ pub(super) fn problems(problems: &[Problem]) {
     let errors: Vec<Problem> =
         problems.iter().filter(|problem| !quiet || problem.severity == Severity::Error).cloned().collect();
     if !errors.is_empty() {
-        line(&diagnostics::render(&errors, std::io::stderr().is_terminal()));
+        let fatal = errors.iter().any(|problem| problem.severity == Severity::Error);
+        let priority = if fatal { Priority::Error } else { Priority::Information };
+        line(priority, &diagnostics::render(&errors, std::io::stderr().is_terminal()));
     }
 }
 
@@ -107,14 +119,29 @@ pub(super) fn ask(question: &str) -> Option<String> {
     if !std::io::stdin().is_terminal() {
         return None;
     }
-    line(question);
+    line(Priority::Information, question);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).ok()?;
     Some(answer.trim().to_owned())
 }
 
-fn line(text: &str) {
+/// How much attention something deserves, as the journal counts.
+#[derive(Clone, Copy, Debug)]
+enum Priority {
+    Error = 3,
+    Warning = 4,
+    Information = 6,
+}
+
+fn line(priority: Priority, text: &str) {
+    let text = if manner().journal { with_priority(priority, text) } else { text.to_owned() };
     drop(writeln!(anstream::stderr(), "{text}"));
+}
+
+/// To the journal each line is an entry of its own.
+fn with_priority(priority: Priority, text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("<{}>{line}", priority as u8)).collect();
+    lines.join("\n")
 }
 
 /// Prints data. A reader that went away (`mediakeep plan | head`) is no failure; a full disk is one.
@@ -137,5 +164,19 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Exit {
             fail(&format!("cannot write JSON: {error}"));
             Exit::Unexpected
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_the_journal_gets_has_a_priority() {
+        assert_eq!(
+            with_priority(Priority::Error, "error: one\n  help: two"),
+            "<3>error: one\n<3>  help: two"
+        );
+        assert_eq!(with_priority(Priority::Information, "x"), "<6>x");
     }
 }

@@ -13,6 +13,7 @@ mod manifest_reader;
 mod memory;
 pub(crate) mod parts;
 mod saver;
+mod service_manager;
 mod shelf;
 #[cfg(test)]
 mod testing;
@@ -37,6 +38,7 @@ use memory::Memory;
 use parts::{Inbox, Message, chain, guarded};
 pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
 use saver::Saver;
+pub use service_manager::ServiceManager;
 use uploader::Uploader;
 
 use crate::domain::asset::{ContentHash, EntryKey};
@@ -68,6 +70,7 @@ pub struct Daemon {
     memory: Memory,
     signals: mpsc::UnboundedReceiver<Signal>,
     observer: Box<dyn Observer>,
+    manager: ServiceManager,
     /// Inputs that the loop itself has for the next turn.
     own: Vec<Input>,
     /// What came before the first turn.
@@ -124,6 +127,7 @@ impl Daemon {
             memory: Memory::new(remember),
             signals,
             observer,
+            manager: parts.manager,
             own: Vec::new(),
             early: Vec::new(),
             stop_by: None,
@@ -156,13 +160,15 @@ impl Daemon {
         let mut inputs = self.begin().await;
         loop {
             let now = self.clock.now();
-            let heard = !inputs.is_empty();
+            let mut news = !inputs.is_empty();
             let step = self.engine.step(now, inputs);
-            self.showing.turned(heard || !step.effects.is_empty() || !step.events.is_empty());
+            news |= !step.effects.is_empty() || !step.events.is_empty();
+            self.showing.turned(news);
             for effect in step.effects {
                 self.perform(effect);
             }
             self.tell(&step.events);
+            self.manager.turn(&self.engine, self.folder.progress(), news);
             self.saver.note(&self.engine, now.wall);
             self.observer.progress(self.engine.backlog(), self.folder.progress());
             if self.is_over(now) && !self.has_fresh_approval() {
@@ -247,7 +253,7 @@ impl Daemon {
         }
         let mut deadline = Instant::now() + wake;
         let patience = [self.folder.patience_ends(), self.accounts.patience_ends()];
-        let others = [self.reader.due(), self.stop_by, self.showing.due()];
+        let others = [self.reader.due(), self.stop_by, self.showing.due(), self.manager.due()];
         deadline = others.into_iter().chain(patience).flatten().fold(deadline, Instant::min);
         if inputs.is_empty() {
             tokio::select! {
@@ -285,6 +291,7 @@ impl Daemon {
             Message::Connected(answer) => inputs.extend(self.accounts.answered(answer)),
             Message::Reloaded(reload, reloaded) => {
                 self.reader.answered(reload);
+                self.manager.reloaded(&reloaded);
                 if let Reloaded::Changed(manifest, remember) = reloaded {
                     self.memory = Memory::new(remember);
                     self.take_manifest(manifest);
@@ -313,12 +320,14 @@ impl Daemon {
     fn on_signal(&mut self, signal: Signal, inputs: &mut Vec<Input>) {
         match signal {
             Signal::Reload => {
+                self.manager.reloading();
                 self.reader.read();
                 // Whoever asks for it may have changed a secret.
                 self.connect_accounts();
                 inputs.append(&mut self.own);
             }
             Signal::Stop => {
+                self.manager.stopping();
                 self.stop_by.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
                 self.uploader.stop();
                 inputs.push(Input::Stop);

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::accounts::Answer;
 use super::board::Board;
+use super::service_manager::ServiceManager;
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Input, Mode};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub observer: Box<dyn Observer>,
     /// Where it shows how things stand.
     pub board: Arc<Board>,
+    /// The service manager, where one listens.
+    pub manager: ServiceManager,
 }
 
 /// Reads the manifest and config again. Runs beside the loop: they may lie on a disk that does not answer.

@@ -135,3 +135,22 @@ fn a_manifest_and_a_state_that_may_not_be_read_are_told_apart() {
     mode(&stage.path("media.toml"), 0);
     run(&stage, &["sync"]).exits_without_data(3).says("media.toml").says("ermission denied");
 }
+
+#[test]
+fn who_may_read_the_state_file_alone_sees_what_it_says() {
+    let Some(stage) = open_stage() else { return };
+    run(&stage, &["sync"]).exits(0);
+    let folder = stage.path(".mediakeep");
+    // The state file is still readable for all, whatever becomes of what lies beside it.
+    for name in ["journal", "journal.1"] {
+        if folder.join(name).exists() {
+            mode(&folder.join(name), 0);
+        }
+    }
+    std::fs::File::create(folder.join("journal.1")).unwrap();
+    mode(&folder.join("journal.1"), 0);
+    let url = stage.url("one.png", "bandwidth");
+    run(&stage, &["url", "one.png"]).exits(0).prints(&url);
+    mode(&folder.join("state.json"), 0);
+    run(&stage, &["url", "one.png"]).exits_without_data(1).says("state.json").says("ermission denied");
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use mediakeep::daemon::{Daemon, Observer, Parts, Reload, Reloaded, ScanProgress};
+use mediakeep::daemon::{Daemon, Observer, Parts, Reload, Reloaded, ScanProgress, ServiceManager};
 use mediakeep::domain::event::Event;
 use mediakeep::domain::manifest::{Manifest, Source, Sources, parse};
 use mediakeep::domain::reconciler::{Mode, Summary};
@@ -85,6 +85,7 @@ impl Inside {
             signals: received,
             observer: Box::new(Witness { events: Arc::clone(&events), warnings: Arc::clone(&warnings) }),
             board: Arc::default(),
+            manager: ServiceManager::none(),
         };
         let daemon = runtime.block_on(async { Daemon::new(parts) }).unwrap_or_else(|error| panic!("{error}"));
         let daemon = Some(runtime.spawn(daemon.run()));

@@ -15,6 +15,7 @@ mod outages;
 mod outliving;
 mod process;
 mod reader;
+mod service_manager;
 mod serving;
 mod stage;
 mod state_folder;

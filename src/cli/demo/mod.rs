@@ -14,7 +14,7 @@ use super::args::Demo;
 use super::exit::Exit;
 use super::voice::{self, fail, tell};
 use crate::cli::emulate;
-use crate::daemon::{Daemon, Parts, Reloaded};
+use crate::daemon::{Daemon, Parts, Reloaded, ServiceManager};
 use crate::domain::reconciler::{Mode, Summary};
 use crate::domain::time::{format_duration, parse_duration};
 use crate::emulator::Emulator;
@@ -96,6 +96,7 @@ fn parts(stage: &Stage, begin: Instant, signals: mpsc::UnboundedReceiver<Signal>
         signals,
         observer: Box::new(Narrator::new(begin)),
         board: Arc::default(),
+        manager: ServiceManager::none(),
     })
 }
 

@@ -56,6 +56,7 @@ fn parts(folder: &std::path::Path, signals: mpsc::UnboundedReceiver<Signal>) -> 
         signals,
         observer: Box::new(Deaf),
         board: Arc::default(),
+        manager: ServiceManager::none(),
     }
 }
 

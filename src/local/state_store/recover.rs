@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +20,11 @@ use crate::local::own_file::{self, Identity};
 pub fn read_only(folder: &Path) -> Result<Option<Loaded>, StoreError> {
     let path = folder.join(STATE_FILE);
     for _ in 0..READ_ATTEMPTS {
-        let recovered = recover(folder)?;
+        let recovered = match recover(folder) {
+            // Who may read the snapshot need not be allowed to read the journals.
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => break,
+            recovered => recovered?,
+        };
         // While the snapshot stays the same, the journals still reach back to it.
         let unchanged = match &recovered.snapshots.seen {
             Some(file) => own_file::is_in_place(file, &path),
@@ -32,7 +37,7 @@ pub fn read_only(folder: &Path) -> Result<Option<Loaded>, StoreError> {
             return Ok(recovered.anything.then_some(loaded));
         }
     }
-    // Somebody publishes faster than we read. What they showed last is whole in itself.
+    // Or somebody publishes faster than we read. What they showed last is whole in itself.
     let mut notes = Vec::new();
     let (state, _) = read_snapshots(folder, &mut Shared::default(), &mut notes)?;
     Ok(state.map(|state| Loaded { state, notes, unpublished: false }))
