@@ -86,7 +86,7 @@ impl Finding {
         let (round, margin) = (format_duration(round), format_duration(margin));
         let message = format!(
             "{entries} entries at {provider} take {round} to renew and verify at the allowed rate, and the margin is {margin}; \
-             raise rate, margin or verify, or publish fewer files"
+             raise rate or margin, look less often (verify), or publish fewer files"
         );
         Self::Capacity { severity: "error", provider, entries, message }
     }

@@ -26,6 +26,7 @@ use metrics::{Counters, Counting};
 
 use crate::daemon::Observer;
 use crate::daemon::board::Board;
+use crate::daemon::parts::chain;
 use crate::domain::manifest::ServeOptions;
 use crate::local::clock::Clock;
 
@@ -120,9 +121,4 @@ async fn follow(
             before.stop().await;
         }
     }
-}
-
-/// An error with its cause, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
