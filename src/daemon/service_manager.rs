@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Reloaded, ScanProgress};
 use crate::domain::reconciler::{Reconciler, Summary};
+use crate::domain::state::Record;
 use crate::domain::time::Timestamp;
 
 /// What the loop tells the service manager with.
@@ -73,7 +74,9 @@ struct Turn {
 #[derive(Default)]
 struct Standing {
     summary: Summary,
-    /// When the first of the URLs that are kept alive would end.
+    /// How many URLs are published and kept alive, those of older content that is to be replaced among them.
+    live: usize,
+    /// When the first of these would end.
     first_end: Option<Timestamp>,
 }
 
@@ -139,17 +142,19 @@ impl ServiceManager {
 
 impl Standing {
     fn of(engine: &Reconciler) -> Self {
-        let ends = engine.records().filter_map(|(_, record)| {
-            let record = record.filter(|record| record.retired_at.is_none())?;
-            Some(record.live()?.expires_at)
-        });
-        Self { first_end: ends.min(), summary: engine.summary() }
+        let kept = engine.records().filter_map(|(_, record)| record.filter(|it| it.retired_at.is_none()));
+        let mut this = Self { summary: engine.summary(), ..Self::default() };
+        for handle in kept.filter_map(Record::live) {
+            this.live += 1;
+            this.first_end = Some(this.first_end.map_or(handle.expires_at, |end| end.min(handle.expires_at)));
+        }
+        this
     }
 
     fn text(&self, manifest_broken: bool) -> String {
-        let Summary { entries, alive, failing, kept_alive, .. } = self.summary;
-        let mut text = format!("{alive} of {entries} entries alive");
-        for (count, what) in [(failing, "failing"), (kept_alive, "without a usable file")] {
+        let Summary { entries, failing, kept_alive, .. } = self.summary;
+        let mut text = format!("{} URLs alive; {entries} entries", self.live);
+        for (count, what) in [(failing, "not up to date"), (kept_alive, "without a usable file")] {
             if count > 0 {
                 let _ = write!(text, ", {count} {what}");
             }
@@ -345,7 +350,7 @@ mod tests {
     }
 
     fn standing(alive: usize) -> Standing {
-        Standing { summary: Summary { entries: 9, alive, ..Summary::default() }, first_end: None }
+        Standing { summary: Summary { entries: 9, ..Summary::default() }, live: alive, first_end: None }
     }
 
     fn seconds(count: u64) -> Duration {
@@ -367,7 +372,7 @@ mod tests {
         assert!(said[0].ends_with("STATUS=looking at the folder: 7 files, 3 read"), "{said:?}");
         assert!(!said.iter().any(|text| text.contains("READY")), "{said:?}");
         line.turn(begin + seconds(100), &turn(true, true), || standing(4));
-        assert_eq!(heard.since(), ["READY=1 STATUS=4 of 9 entries alive"]);
+        assert_eq!(heard.since(), ["READY=1 STATUS=4 URLs alive; 9 entries"]);
         line.turn(begin + seconds(102), &turn(true, true), || standing(4));
         assert_eq!(heard.since(), [""; 0], "nothing is said twice");
     }
@@ -377,7 +382,7 @@ mod tests {
         let (heard, mut line) = Heard::on(Some(seconds(60)));
         let begin = Instant::now();
         line.turn(begin, &turn(true, false), || standing(9));
-        assert_eq!(heard.since(), ["READY=1 WATCHDOG=1 STATUS=9 of 9 entries alive"]);
+        assert_eq!(heard.since(), ["READY=1 WATCHDOG=1 STATUS=9 URLs alive; 9 entries"]);
         assert_eq!(line.due(), Some(begin + seconds(20)));
         // A burst of turns is one sign of life.
         for _ in 0..1000 {
@@ -404,7 +409,11 @@ mod tests {
         }
         assert!(counted <= 31, "{counted} times in 60 000 turns");
         let said = heard.since();
-        assert_eq!(said[1..], ["STATUS=1 of 9 entries alive", "STATUS=2 of 9 entries alive"], "{said:?}");
+        assert_eq!(
+            said[1..],
+            ["STATUS=1 URLs alive; 9 entries", "STATUS=2 URLs alive; 9 entries"],
+            "{said:?}"
+        );
         assert!(line.due().is_some(), "what is held back is due");
     }
 
@@ -416,7 +425,7 @@ mod tests {
         line.turn(begin + seconds(59), &turn(true, false), || standing(8));
         assert_eq!(heard.since().len(), 1);
         line.turn(begin + seconds(60), &turn(true, false), || standing(8));
-        assert_eq!(heard.since(), ["STATUS=8 of 9 entries alive"]);
+        assert_eq!(heard.since(), ["STATUS=8 URLs alive; 9 entries"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -461,16 +470,16 @@ mod tests {
             folder_unusable: Some("it is\nnot there".to_owned()),
         };
         let end = "2026-11-23T15:59:00Z".parse().unwrap();
-        let text = Standing { summary, first_end: Some(end) }.text(true);
+        let text = Standing { summary, live: 10, first_end: Some(end) }.text(true);
         assert_eq!(
             text,
-            "8 of 9 entries alive, 1 failing, 2 without a usable file; the first URL would end 2026-11-23T15:59:00Z; \
+            "10 URLs alive; 9 entries, 1 not up to date, 2 without a usable file; the first URL would end 2026-11-23T15:59:00Z; \
              attention: the manifest cannot be used, the last one that worked is in force; the state folder cannot be \
              written; the folder cannot be used: it is not there; halted by the guard: the rule for \"a\\nb\" lost all \
              its files; one refuses the credentials; two does not answer as it should; three has no usable credentials"
         );
         let summary = Summary { folder_unusable: Some("é".repeat(9999)), ..Summary::default() };
-        let long = Standing { summary, first_end: None }.text(false);
+        let long = Standing { summary, ..Standing::default() }.text(false);
         assert_eq!(long.chars().count(), TEXT_CHARS_MAX);
     }
 }

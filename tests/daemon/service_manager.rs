@@ -54,11 +54,14 @@ fn a_service_is_ready_once_the_folder_was_looked_at_and_says_what_becomes_of_it(
     let start = manager.until("READY=1");
     assert!(start.iter().any(|line| line.starts_with("EXTEND_TIMEOUT_USEC=")), "{start:#?}");
     let (_, ready) = start.split_at(start.iter().position(|line| line == "READY=1").unwrap());
-    assert!(ready.iter().any(|line| line.starts_with("STATUS=0 of 2 entries alive")), "{start:#?}");
-    assert!(!start.iter().any(|line| line.contains("2 of 2")), "{start:#?}");
+    assert!(
+        ready.iter().any(|line| line.starts_with("STATUS=0 URLs alive; 2 entries, 2 not up to date")),
+        "{start:#?}"
+    );
+    assert!(!start.iter().any(|line| line.contains("2 URLs alive")), "{start:#?}");
     manager.until("attention: bandwidth does not answer as it should");
     stage.control().clear_faults();
-    manager.until("STATUS=2 of 2 entries alive; the first URL would end ");
+    manager.until("STATUS=2 URLs alive; 2 entries; the first URL would end ");
 
     daemon.signal("HUP");
     let reload = manager.until("RELOADING=1");
