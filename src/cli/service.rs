@@ -203,12 +203,9 @@ pub(super) fn start(
             tracing::info!(?root, state = ?state_dir, pid = std::process::id(), "started");
         }
         let (clock, board) = (Arc::new(SystemClock::new()), Arc::<Board>::default());
-        // Nobody looks on at a single pass. After the lock: a second instance is told of that, and not of its address.
+        // Nobody looks on at a single pass. After the lock: a second instance must not take the address.
         let wanted = workspace.manifest.serve.clone().filter(|_| mode == Mode::Daemon);
-        let server = Server::start(wanted, board.clone(), clock.clone()).await.map_err(|error| {
-            fail(&chain(&error));
-            Exit::Manifest
-        })?;
+        let server = Server::start(wanted, board.clone(), clock.clone());
         let parts = Parts {
             mode,
             last_good: remembered,

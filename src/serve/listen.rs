@@ -22,7 +22,7 @@ use crate::domain::manifest::Listen;
 
 /// Why nobody can be answered.
 #[derive(Debug, thiserror::Error)]
-pub enum ListenError {
+pub(super) enum ListenError {
     /// The system refuses it.
     #[error(
         "cannot listen on {place}; choose another `listen` in [serve], or make sure that it is free and its folder there"

@@ -13,21 +13,21 @@ mod page;
 mod rows;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use listen::ListenError;
 pub use metrics::{METRICS, Metric, MetricKind};
 
 use answers::Context;
-use listen::Listening;
+use listen::{ListenError, Listening};
 use metrics::{Counters, Counting};
 
 use crate::daemon::Observer;
 use crate::daemon::board::Board;
 use crate::daemon::parts::chain;
-use crate::domain::manifest::ServeOptions;
+use crate::domain::manifest::{Listen, ServeOptions};
 use crate::local::clock::Clock;
 
 /// The server, which follows what the config says.
@@ -38,25 +38,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the options say, if there are any, and follows others later.
-    ///
-    /// # Errors
-    /// If it can't listen there.
-    pub async fn start(
-        options: Option<ServeOptions>,
-        board: Arc<Board>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, ListenError> {
+    /// Listens where the options say, if there are any, and follows others later. An address that is not to be had is
+    /// tried again: nobody's URLs die because somebody else listens there.
+    #[must_use]
+    pub fn start(options: Option<ServeOptions>, board: Arc<Board>, clock: Arc<dyn Clock>) -> Self {
         let counters = Arc::new(Counters::default());
-        let (sender, receiver) = watch::channel(options.clone());
-        let context = Arc::new(Context::new(board, clock, Arc::clone(&counters), receiver.clone()));
-        let mut listening = None;
-        if let Some(options) = options {
-            listening = Some(Listening::start(&options.listen, &context).await?);
-            context.board.watch(true);
-        }
-        let task = tokio::spawn(follow(receiver, listening, context));
-        Ok(Self { options: sender, counters, task })
+        let (sender, receiver) = watch::channel(options);
+        let context = Context::new(board, clock, Arc::clone(&counters), receiver.clone());
+        let task = tokio::spawn(follow(receiver, Arc::new(context)));
+        Self { options: sender, counters, task }
     }
 
     /// Counts what an observer is told.
@@ -94,31 +84,48 @@ impl Follower {
     }
 }
 
-/// Moves to another address when the options say so. Other `hosts` count without that.
-async fn follow(
-    mut options: watch::Receiver<Option<ServeOptions>>,
-    mut listening: Option<Listening>,
-    context: Arc<Context>,
-) {
-    while options.changed().await.is_ok() {
+/// Listens where the options say, whatever they say by now. Other `hosts` count without that.
+async fn follow(mut options: watch::Receiver<Option<ServeOptions>>, context: Arc<Context>) {
+    let mut listening: Option<Listening> = None;
+    let mut told = None;
+    loop {
         let wanted = options.borrow_and_update().as_ref().map(|options| options.listen.clone());
-        if wanted.as_ref() == listening.as_ref().map(Listening::place) {
-            continue;
+        let failed = move_to(wanted.as_ref(), &mut listening, &context).await.err();
+        if let Some(error) =
+            failed.as_ref().map(|error| chain(error)).filter(|error| told.as_ref() != Some(error))
+        {
+            let meanwhile =
+                if listening.is_some() { "what was served before still is" } else { "nothing is served" };
+            tracing::error!("{error}; until then {meanwhile}");
+            told = Some(error);
+        } else if failed.is_none() {
+            told = None;
         }
-        let next = match &wanted {
-            None => None,
-            Some(place) => match Listening::start(place, &context).await {
-                Ok(next) => Some(next),
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::error!("{error}; what was served before still is");
-                    continue;
-                }
-            },
-        };
-        context.board.watch(next.is_some());
-        if let Some(before) = std::mem::replace(&mut listening, next) {
-            before.stop().await;
+        tokio::select! {
+            changed = options.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(TRY_AGAIN_AFTER), if failed.is_some() => {}
         }
     }
 }
+
+/// Listens there and nowhere else, or, where that fails, goes on as it is.
+async fn move_to(
+    wanted: Option<&Listen>,
+    listening: &mut Option<Listening>,
+    context: &Arc<Context>,
+) -> Result<(), ListenError> {
+    if wanted == listening.as_ref().map(Listening::place) {
+        return Ok(());
+    }
+    let next = match wanted {
+        Some(place) => Some(Listening::start(place, context).await?),
+        None => None,
+    };
+    context.board.watch(next.is_some());
+    if let Some(before) = std::mem::replace(listening, next) {
+        before.stop().await;
+    }
+    Ok(())
+}
+
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -215,29 +215,33 @@ fn at(socket: &Path, path: &str) -> Reply {
 }
 
 #[test]
-fn an_address_that_is_taken_ends_the_start_with_an_error_that_names_it() {
+fn an_address_that_is_not_to_be_had_is_told_and_ends_nothing_else() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
-    put(&stage.beside("token"), PASSWORD);
-    let mut daemon = run(&stage);
-    assert_eq!(daemon.wait(Duration::from_secs(15)).code(), Some(3));
-    assert!(daemon.said().contains(&format!("cannot listen on {address}")), "{}", daemon.said());
-    assert!(daemon.said().contains("[serve]"), "{}", daemon.said());
-
-    put(&stage.beside("http.sock"), "somebody's file");
-    configure(&stage, "[serve]\nlisten = \"unix:http.sock\"\n");
-    let mut daemon = run(&stage);
-    assert_eq!(daemon.wait(Duration::from_secs(15)).code(), Some(3));
-    assert!(daemon.said().contains("is no socket"), "{}", daemon.said());
-    assert_eq!(std::fs::read_to_string(stage.beside("http.sock")).unwrap(), "somebody's file");
-
-    let held = UnixListener::bind(stage.beside("held.sock")).unwrap();
-    configure(&stage, "[serve]\nlisten = \"unix:held.sock\"\n");
-    let mut daemon = run(&stage);
-    assert_eq!(daemon.wait(Duration::from_secs(15)).code(), Some(3));
-    assert!(daemon.said().contains("another program answers there"), "{}", daemon.said());
-    drop(held);
+    let held_by = tempfile::tempdir().unwrap();
+    let file = held_by.path().join("file.sock");
+    put(&file, "somebody's file");
+    let socket = held_by.path().join("held.sock");
+    let _held = UnixListener::bind(&socket).unwrap();
+    let unix = |path: &Path| format!("unix:{}", path.display());
+    for (listen, said) in [
+        (address, "cannot listen on 127.0.0.1"),
+        (unix(&file), "is no socket"),
+        (unix(&socket), "another program answers there"),
+    ] {
+        let stage = stage(&format!("[serve]\nlisten = \"{listen}\"\n"));
+        put(&stage.beside("token"), PASSWORD);
+        let mut daemon = run(&stage);
+        stage.until_content("logo.png", "plivo", "logo");
+        stage.until("it is told", || daemon.said().contains(said));
+        assert!(
+            daemon.said().contains("[serve]") && daemon.said().contains("nothing is served"),
+            "{}",
+            daemon.said()
+        );
+        daemon.stop();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "somebody's file");
 }
 
 #[test]
