@@ -101,6 +101,7 @@ pub fn log(event: &Event) {
         | Event::AccountRecovered { .. }
         | Event::AccountPaused { .. }
         | Event::AccountUnusable { .. }
+        | Event::AccountUsable { .. }
         | Event::ClockDiffers { .. }
         | Event::Overcommitted { .. } => log_account(event),
         Event::Verified { .. }
@@ -176,6 +177,7 @@ fn log_account(event: &Event) {
         Event::AccountUnusable { provider, detail, connected: true } => {
             error!(%provider, detail = ?detail, "the credentials are gone; those that were read before stay in use");
         }
+        Event::AccountUsable { provider } => info!(%provider, "the credentials are found again"),
         Event::ClockDiffers { provider, difference, is_ahead } => {
             let (difference, side) =
                 (format_duration(*difference), if *is_ahead { "ahead of" } else { "behind" });

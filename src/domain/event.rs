@@ -167,6 +167,11 @@ pub enum Event {
         /// Whether credentials that were found before stay in use.
         connected: bool,
     },
+    /// The credentials of an account that could not be found are there.
+    AccountUsable {
+        /// The provider.
+        provider: ProviderName,
+    },
     /// It was looked at what an account holds of ours.
     Verified {
         /// The provider.

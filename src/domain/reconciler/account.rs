@@ -256,7 +256,9 @@ impl Reconciler {
         };
         match result {
             Ok(scope) => {
-                account.unusable = None;
+                if account.unusable.take().is_some() {
+                    turn.events.push(Event::AccountUsable { provider: provider.clone() });
+                }
                 account.look_up_at = None;
                 match asked {
                     Reading::UnderWay if !is_new => account.breaker.probe_by(turn.now.steady),

@@ -166,6 +166,7 @@ fn a_credential_that_was_missing_is_looked_up_until_it_is_there() {
     world.credentials_missing = false;
     world.run(2 * MINUTE);
     assert!(world.url("a.png", "numbered").is_some());
+    assert_eq!(world.count(|event| matches!(event, Event::AccountUsable { .. })), 1);
 }
 
 #[test]
