@@ -12,6 +12,7 @@ pub mod kind;
 pub mod lease;
 pub mod manifest;
 pub mod media_type;
+pub mod notice;
 pub mod observation;
 pub mod obstacles;
 pub mod plan;

@@ -467,7 +467,7 @@ impl Reconciler {
 }
 
 /// Whether a trouble is that of a folder, which is told once for all the files in it.
-pub(super) fn is_of_folder(detail: &str) -> bool {
+pub(in crate::domain) fn is_of_folder(detail: &str) -> bool {
     detail.contains(FOLDER_UNUSABLE) || detail.contains(FOLDER_UNLISTABLE)
 }
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 use account::Account;
 use entry::Entry;
 use files::Files;
+pub(in crate::domain) use files::is_of_folder;
 use ids::{Places, Waiting};
 pub use recording::LastWords;
 use recording::Recording;
