@@ -64,7 +64,7 @@ fn media_do_not_belong_in_a_config_and_commands_not_in_a_manifest_alone_either()
     let stage = Stage::with_logo();
     let manifest = stage.read("media.toml");
     stage.write("media.toml", format!("{manifest}\n[hook]\nrun = \"true\"\n"));
-    stage.run(["check"]).exits_without_data(3).says("never from the manifest");
+    stage.run(["check"]).exits_without_data(3).says("[hook] can't stand in the manifest").says("--config");
 }
 
 #[test]

@@ -73,11 +73,11 @@ pub(super) enum Absent {
 /// The keys of a reference: exactly one of them says where a value is to be found.
 pub(super) const REFERENCES: [&str; 3] = ["env", "credential", "file"];
 
-/// Tables that a later version will know, and that only the config may hold.
-pub(super) const LATER: [&str; 1] = ["hook"];
+/// Tables that only the config may hold, always, and what whoever may edit the media would be able to do by them.
+pub(super) const CONFIG_ONLY: [(&str, &str); 2] = [("serve", "open a socket"), ("hook", "run a command")];
 
 /// Every table, in the order in which people should meet them.
-pub(super) static SECTIONS: [&Section; 6] = [&TOP, &SYNC, &PROVIDER, &SERVE, &MEDIA, &EXPORT];
+pub(super) static SECTIONS: [&Section; 7] = [&TOP, &SYNC, &PROVIDER, &SERVE, &HOOK, &MEDIA, &EXPORT];
 
 /// The table of this name, except for the top of the file.
 pub(super) fn section(name: &str) -> Option<&'static Section> {
@@ -234,6 +234,36 @@ pub(super) static SERVE: Section = Section {
         },
     ],
 };
+
+/// The longest time that a run of a hook may be given.
+pub(super) const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+/// Only a config may have it: whoever may edit the media must not be able to run a command.
+pub(super) static HOOK: Section = Section {
+    name: "hook",
+    form: Form::Table,
+    about: "who is told by `run` when it matters; in the config only, never in the manifest",
+    keys: &[
+        Key {
+            name: "timeout",
+            shape: Shape::Length { at_least: Duration::from_secs(1) },
+            about: "how long one run may take, 10 minutes at most; then it is killed",
+            absent: Absent::Value("\"30s\""),
+            shown: true,
+        },
+        hook_key("on_change", "told of each published URL that changed, began or ended"),
+        hook_key(
+            "on_risk",
+            "told of URLs in danger or dead, a halt by the guard, a folder that cannot be used",
+        ),
+        hook_key("on_failure", "told of what fails and goes on failing: an entry, an account"),
+        hook_key("on_recover", "told when such a risk or failure is over"),
+    ],
+};
+
+const fn hook_key(name: &'static str, about: &'static str) -> Key {
+    Key { name, shape: Shape::Hooks, about, absent: Absent::Words("nobody"), shown: false }
+}
 
 pub(super) static MEDIA: Section = Section {
     name: "media",

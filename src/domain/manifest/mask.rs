@@ -155,7 +155,7 @@ fn meant<'s>(name: &str, value: &Spanned<DeValue<'_>>, section: &'s Section) -> 
         Shape::Choice(_) | Shape::Text | Shape::Texts { .. } | Shape::Folder => {
             section.form != Form::NamedTables && suggest::is_slip(name, near)
         }
-        Shape::Address | Shape::Listen | Shape::Setting { .. } => false,
+        Shape::Address | Shape::Listen | Shape::Hooks | Shape::Setting { .. } => false,
     };
     (harmless && key.shape.read(value, key.name, "").is_ok()).then_some(key)
 }

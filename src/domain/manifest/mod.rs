@@ -6,6 +6,7 @@ mod exports;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod glob;
+mod hook;
 mod keys;
 mod location;
 mod mask;
@@ -24,6 +25,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use hook::{Hook, HookOptions, Target, webhook_address};
 pub use parse::{Parsed, SOURCE_BYTES_MAX, Source, Sources, parse};
 pub use problem::{Excerpt, Label, Problem, Severity, SourceName, Span};
 pub use schema::{reference, schema};
@@ -53,6 +55,8 @@ pub struct Manifest {
     pub exports: Vec<Export>,
     /// The `[serve]` table of the config, where there is one.
     pub serve: Option<ServeOptions>,
+    /// The `[hook]` table of the config, where there is one.
+    pub hooks: Option<HookOptions>,
     /// Paths below root that are never entries: the manifest, the config, the exports, and files that hold
     /// credentials.
     pub reserved: Vec<RelPath>,
@@ -71,7 +75,7 @@ impl Manifest {
         reserved: Vec<RelPath>,
     ) -> Self {
         let index = select::Index::new(&rules, &reserved, &sync.root, &sync.state_dir);
-        Self { sync, providers, rules, exports, serve: None, reserved, index }
+        Self { sync, providers, rules, exports, serve: None, hooks: None, reserved, index }
     }
 }
 

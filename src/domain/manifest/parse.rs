@@ -11,14 +11,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::exports::{self, Reserved};
-use super::keys::{self, Form, LATER, SECTIONS, SYNC, TOP};
+use super::keys::{self, CONFIG_ONLY, Form, SECTIONS, SYNC, TOP};
 use super::location::{below, resolve};
 use super::mask::Masks;
 use super::problem::{Draft, Lines, Place, Problem, Problems, Severity, SourceName, Span, quoted};
 use super::providers::{self, Providers, credential_files};
 use super::select::Index;
 use super::table::{At, Fields, Owner, tables};
-use super::{Manifest, SyncOptions, conflicts, rules, serve, suggest, syntax};
+use super::{HookOptions, Manifest, SyncOptions, conflicts, hook, rules, serve, suggest, syntax};
 use crate::domain::asset::RelPath;
 use crate::domain::kind::Kind;
 
@@ -123,6 +123,7 @@ struct Top<'t> {
     media: Vec<(&'t DeTable<'t>, Span)>,
     exports: Vec<(&'t DeTable<'t>, Span)>,
     serve: Option<(&'t DeTable<'t>, Span)>,
+    hook: Option<(&'t DeTable<'t>, Span)>,
 }
 
 fn build(
@@ -143,7 +144,9 @@ fn build(
         sync_options(settings.sync.as_ref(), holder, manifest.folder, sources.state_directory, problems);
     let reader = providers::Reader { kinds, source: holder.source, folder: holder.folder };
     let providers = settings.providers.map(|tables| reader.read(tables, problems)).unwrap_or_default();
-    let mut reserved = reserved_paths(sources, &sync.root, &providers);
+    let hooks = settled.as_ref().and_then(|settled| settled.hook.as_ref());
+    let hooks = hooks.map(|table| hook::read(table, holder.source, holder.folder, &sync.root, problems));
+    let mut reserved = reserved_paths(sources, &sync.root, &providers, hooks.as_ref());
     let folders = Index::new(&[], &[], &sync.root, &sync.state_dir);
     let exports = exports::read(&wanted.exports, &mut reserved, &folders, problems);
     let reader = rules::Reader::new(manifest.text, &providers, holder.root.is_some(), config.is_some());
@@ -156,7 +159,7 @@ fn build(
         serve::read(settled.serve.as_ref()?, holder.source, holder.folder, &sync.root, problems)
     });
     let mut manifest = Manifest::new(sync, providers?, rules, exports, reserved.into_keys().collect());
-    manifest.serve = serve;
+    (manifest.serve, manifest.hooks) = (serve, hooks);
     Some(manifest)
 }
 
@@ -183,9 +186,13 @@ fn top<'t>(
                 problems.add(settings_in_manifest(name, &place, config));
             }
             "media" | "export" if role == Role::Config => problems.add(media_in_config(name, &place)),
-            "serve" if role != Role::Config => problems.add(serve_in_manifest(&place)),
-            _ if LATER.contains(&name) => problems.add(later(name, &place, role)),
             _ => {
+                if role != Role::Config
+                    && let Some((_, power)) = CONFIG_ONLY.iter().find(|(table, _)| *table == name)
+                {
+                    problems.add(power_in_manifest(name, power, &place));
+                    continue;
+                }
                 version |= suggest::nearest(name, ["version"]).is_some();
                 section(&mut found, name, value, &place, problems);
             }
@@ -213,6 +220,7 @@ fn section<'t>(
         "media" => found.media = read(Form::Array),
         "export" => found.exports = read(Form::Array),
         "serve" => found.serve = read(Form::Table).pop(),
+        "hook" => found.hook = read(Form::Table).pop(),
         _ => problems.add(unknown_table(name, place)),
     }
 }
@@ -240,29 +248,17 @@ fn settings_in_manifest(name: &str, place: &Place, config: Option<&Document<'_>>
         ))
 }
 
-fn serve_in_manifest(place: &Place) -> Draft {
-    Draft::error("[serve] can't stand in the manifest")
-        .at(place, "belongs in the config")
-        .help(
-            "whoever may edit the media must not be able to open a socket: put [serve] into a file of its own, with \
-             [sync] and [provider.NAME], and name that by --config",
-        )
+fn power_in_manifest(name: &str, power: &str, place: &Place) -> Draft {
+    Draft::error(format!("[{name}] can't stand in the manifest")).at(place, "belongs in the config").help(format!(
+        "whoever may edit the media must not be able to {power}: put [{name}] into a file of its own, with [sync] and \
+         [provider.NAME], and name that by --config"
+    ))
 }
 
 fn media_in_config(name: &str, place: &Place) -> Draft {
     Draft::error(format!("`{name}` can't stand in the config"))
         .at(place, "belongs in the manifest")
         .help(format!("move [[{name}]] to the manifest, beside the media"))
-}
-
-fn later(name: &str, place: &Place, role: Role) -> Draft {
-    let draft = Draft::error(format!("[{name}] is not available in this version of mediakeep"));
-    let draft = draft.at(place, "");
-    match role {
-        Role::Config => draft.help("remove it"),
-        _ => draft
-            .help("remove it; a later version will take it from the config only, never from the manifest"),
-    }
 }
 
 /// Quiet time after the last write, unless the manifest says otherwise.
@@ -327,7 +323,12 @@ fn check_state_dir(sync: &SyncOptions, place: Option<&Place>, problems: &mut Pro
 }
 
 /// What lies below root and is never media, the exports aside.
-fn reserved_paths(sources: &Sources<'_>, root: &Path, providers: &Providers) -> Reserved {
+fn reserved_paths(
+    sources: &Sources<'_>,
+    root: &Path,
+    providers: &Providers,
+    hooks: Option<&HookOptions>,
+) -> Reserved {
     let mut reserved = Reserved::new();
     let mut add = |path: &Path, what| {
         if let Some(path) = below(root, &resolve(Path::new("/"), path)) {
@@ -335,7 +336,8 @@ fn reserved_paths(sources: &Sources<'_>, root: &Path, providers: &Providers) -> 
             reserved.insert(path, (what, None));
         }
     };
-    credential_files(providers).for_each(|path| add(path, "a file that holds a credential"));
+    let webhooks = hooks.into_iter().flat_map(HookOptions::secret_files);
+    credential_files(providers).chain(webhooks).for_each(|path| add(path, "a file that holds a credential"));
     if let Some(config) = sources.config {
         add(config.path, "the config");
     }

@@ -9,9 +9,8 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::keys::{Key, PROVIDER, provider_keys};
-use super::location::resolve;
 use super::problem::{Draft, Place, Problems, SourceName, Span, quoted};
-use super::shape::{Found, what};
+use super::shape::what;
 use super::table::{At, Fields, Owner};
 use super::{ProviderConfig, Rate, Setting, suggest};
 use crate::domain::asset::ProviderName;
@@ -138,16 +137,7 @@ impl Reader<'_> {
             .settings
             .iter()
             .filter_map(|setting| Some((setting.name, fields.setting(setting.name)?.value)));
-        found.map(|(name, found)| (name, self.resolve(found))).collect()
-    }
-
-    fn resolve(&self, found: Found<'_>) -> Setting {
-        match found {
-            Found::Literal(text) => Setting::Literal(text.to_owned()),
-            Found::Env(name) => Setting::Env(name.to_owned()),
-            Found::Credential(name) => Setting::Credential(name.to_owned()),
-            Found::File(path) => Setting::File(resolve(self.folder, Path::new(path))),
-        }
+        found.map(|(name, found)| (name, found.resolve(self.folder))).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::hook::TARGETS_MAX;
 use super::keys::{Absent, Form, Key, PROVIDER, REFERENCES, SECTIONS, Section, provider_keys};
 use super::shape::Shape;
 use crate::domain::kind::Kind;
@@ -33,7 +34,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Json {
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-        "definitions": { "reference": reference_schema() },
+        "definitions": { "reference": reference_schema(), "hook": hook_schema() },
     })
 }
 
@@ -113,6 +114,12 @@ fn shape_schema(shape: Shape) -> Json {
         Shape::Choice(options) => json!({ "enum": options }),
         Shape::Address => json!({ "type": "string", "pattern": "^https?://[^?#]+$" }),
         Shape::Listen => json!({ "type": "string", "pattern": "^(unix:.|.+:[0-9]+$)" }),
+        Shape::Hooks => json!({
+            "anyOf": [
+                { "$ref": "#/definitions/hook" },
+                { "type": "array", "items": { "$ref": "#/definitions/hook" }, "minItems": 1, "maxItems": TARGETS_MAX },
+            ],
+        }),
         Shape::Setting { secret: true } => json!({ "allOf": [{ "$ref": "#/definitions/reference" }] }),
         Shape::Setting { secret: false } => {
             json!({ "anyOf": [text(), { "$ref": "#/definitions/reference" }] })
@@ -130,6 +137,16 @@ fn reference_schema() -> Json {
         json!({ "type": "object", "properties": { way: value }, "required": [way], "additionalProperties": false })
     });
     json!({ "description": "where a value is to be found", "oneOf": ways })
+}
+
+fn hook_schema() -> Json {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let command = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
+    let webhook = json!({ "anyOf": [text, { "$ref": "#/definitions/reference" }] });
+    let ways = [("command", command), ("webhook", webhook)].map(|(way, value)| {
+        json!({ "type": "object", "properties": { way: value }, "required": [way], "additionalProperties": false })
+    });
+    json!({ "description": "a program with its arguments, or an address that takes a POST", "oneOf": ways })
 }
 
 /// Every key with its value, its default and its meaning, as Markdown tables.
@@ -202,6 +219,7 @@ fn words(shape: Shape) -> String {
         }
         Shape::Address => "URL".to_owned(),
         Shape::Listen => "address with port, or `unix:` path".to_owned(),
+        Shape::Hooks => "command, webhook, or list of them".to_owned(),
         Shape::Setting { secret: true } => "reference".to_owned(),
         Shape::Setting { secret: false } => "text or reference".to_owned(),
     }

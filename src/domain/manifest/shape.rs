@@ -2,6 +2,7 @@
 //!
 //! A complaint never repeats a value: the value may be a secret that stands in the wrong place.
 
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -9,8 +10,9 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::keys::REFERENCES;
+use super::location::resolve;
 use super::problem::{Draft, Place, SourceName, Span};
-use super::{Rate, address, serve};
+use super::{Rate, Setting, address, hook, serve};
 use crate::domain::time::{format_duration, parse_duration};
 
 /// What a key's value looks like.
@@ -38,6 +40,8 @@ pub(super) enum Shape {
     Address,
     /// Where to listen.
     Listen,
+    /// Commands and webhooks.
+    Hooks,
     /// A value of a provider's table: literal, or the place where it is to be found.
     Setting { secret: bool },
 }
@@ -63,6 +67,8 @@ pub(super) enum Value<'t> {
     Address(Url),
     /// [`Shape::Listen`]
     Listen(serve::Place<'t>),
+    /// [`Shape::Hooks`]
+    Hooks(Vec<(hook::Stated<'t>, Span)>),
     /// [`Shape::Setting`]
     Setting(Found<'t>),
 }
@@ -74,6 +80,18 @@ pub(super) enum Found<'t> {
     Env(&'t str),
     Credential(&'t str),
     File(&'t str),
+}
+
+impl Found<'_> {
+    /// The same by itself; a relative path starts at `folder`.
+    pub(super) fn resolve(self, folder: &Path) -> Setting {
+        match self {
+            Self::Literal(text) => Setting::Literal(text.to_owned()),
+            Self::Env(name) => Setting::Env(name.to_owned()),
+            Self::Credential(name) => Setting::Credential(name.to_owned()),
+            Self::File(path) => Setting::File(resolve(folder, Path::new(path))),
+        }
+    }
 }
 
 /// Why a value is refused; the caller adds which key it is.
@@ -109,8 +127,15 @@ impl Complaint {
         self
     }
 
-    fn part(mut self, span: Span) -> Self {
-        self.part = Some(span);
+    /// Where it is, unless that was said more exactly before.
+    pub(super) fn part(mut self, span: Span) -> Self {
+        self.part.get_or_insert(span);
+        self
+    }
+
+    /// The same of a key within the value.
+    pub(super) fn inside(mut self, key: &str) -> Self {
+        self.message = format!("has a `{key}` that {}", self.message);
         self
     }
 
@@ -143,6 +168,7 @@ impl Shape {
             Self::Choice(options) => choice(value_in, options),
             Self::Address => address::read(text(value_in)?).map(Value::Address),
             Self::Listen => serve::place(text(value_in)?).map(Value::Listen),
+            Self::Hooks => hook::targets(value).map(Value::Hooks),
             Self::Setting { secret: true } => match value_in {
                 DeValue::Table(table) => reference(table).map(Value::Setting),
                 _ => Err(literal_secret(value_in, key, owner)),
@@ -248,7 +274,7 @@ fn rate<'t>(value: &DeValue<'_>) -> Result<Value<'t>, Complaint> {
     }
 }
 
-fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, Complaint> {
+pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, Complaint> {
     let text = value.as_str().ok_or_else(|| Complaint::new("must be a string").label(what(value)))?;
     if text.is_empty() {
         return Err(Complaint::new("must not be empty").label("empty"));
@@ -308,7 +334,7 @@ fn choice<'t>(value: &'t DeValue<'_>, options: &[&str]) -> Result<Value<'t>, Com
     }
 }
 
-fn setting<'t>(value: &'t DeValue<'_>) -> Result<Found<'t>, Complaint> {
+pub(super) fn setting<'t>(value: &'t DeValue<'_>) -> Result<Found<'t>, Complaint> {
     match value {
         DeValue::Table(table) => reference(table),
         DeValue::String(_) => text(value).map(Found::Literal),

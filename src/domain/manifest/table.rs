@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Absent, Form, Key, home_of};
 use super::problem::{Draft, Place, Problems, SourceName, Span, quoted};
 use super::shape::{Found, Value, what};
-use super::{Rate, serve, suggest};
+use super::{Rate, hook, serve, suggest};
 
 /// Where a table stands.
 #[derive(Clone, Debug)]
@@ -159,6 +159,14 @@ impl<'t> Fields<'t> {
 
     pub(super) fn listen(&self, name: &str) -> Option<At<serve::Place<'t>>> {
         self.find(name, |value| if let Value::Listen(place) = value { Some(*place) } else { None })
+    }
+
+    /// Commands and webhooks, each with its own place; none where the key is absent.
+    pub(super) fn hooks(&self, name: &str) -> &[(hook::Stated<'t>, Span)] {
+        match self.get(name) {
+            Some(Field { value: Value::Hooks(targets), .. }) => targets,
+            _ => &[],
+        }
     }
 
     pub(super) fn setting(&self, name: &str) -> Option<At<Found<'t>>> {

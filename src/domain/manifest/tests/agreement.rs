@@ -1,7 +1,7 @@
 //! The table of keys, the example, the schema and the code say the same.
 
 use super::super::fixtures::{manifest, read, read_both};
-use super::super::keys::{Absent, Form, SECTIONS, provider_keys};
+use super::super::keys::{Absent, CONFIG_ONLY, Form, SECTIONS, provider_keys, section};
 use super::super::{Severity, reference, schema};
 use crate::provider::KINDS;
 
@@ -56,8 +56,9 @@ fn the_example_shows_every_key_with_its_default() {
             }
         })
     };
-    // That one stands in no manifest, but in the example of a config.
-    for section in SECTIONS.into_iter().filter(|section| section.name != "serve") {
+    // Some stand in no manifest, but in the example of a config.
+    let is_config_only = |name: &str| CONFIG_ONLY.iter().any(|(table, _)| *table == name);
+    for section in SECTIONS.into_iter().filter(|section| !is_config_only(section.name)) {
         for key in section.keys {
             let default = if let Absent::Value(value) = key.absent { Some(value) } else { None };
             assert!(shown(key.name, default), "{} {default:?}", key.name);
@@ -70,18 +71,21 @@ fn the_example_shows_every_key_with_its_default() {
 
 #[test]
 fn the_example_config_shows_what_only_a_config_may_hold() {
-    let table =
-        CONFIG.lines().skip_while(|line| *line != "# [serve]").map(|line| line.trim_start_matches("# "));
-    let is_setting = |line: &&str| line.starts_with('[') || line.contains(" = ");
-    let table: Vec<_> = table.take_while(|line| !line.is_empty()).filter(is_setting).collect();
-    let keys =
-        SECTIONS.into_iter().filter(|section| section.name == "serve").flat_map(|section| section.keys);
-    for key in keys {
-        assert!(table.iter().any(|line| line.starts_with(&format!("{} = ", key.name))), "{}", key.name);
+    for (name, _) in CONFIG_ONLY {
+        let header = format!("# [{name}]");
+        let table =
+            CONFIG.lines().skip_while(|line| *line != header).map(|line| line.trim_start_matches("# "));
+        let is_setting = |line: &&str| line.starts_with('[') || line.contains(" = ");
+        let table: Vec<_> = table.take_while(|line| !line.is_empty()).filter(is_setting).collect();
+        for key in section(name).unwrap().keys {
+            assert!(table.iter().any(|line| line.starts_with(&format!("{} = ", key.name))), "{}", key.name);
+        }
+        let config = format!("version = 1\n[sync]\nstate_dir = \"/var/lib/x\"\n{}", table.join("\n"));
+        let parsed = read_both("version = 1", &config);
+        assert!(parsed.problems.is_empty(), "{config} {:?}", parsed.problems);
+        let manifest = parsed.manifest.unwrap();
+        assert!(manifest.serve.is_some() || manifest.hooks.is_some_and(|hooks| hooks.hooks.len() >= 4));
     }
-    let config = format!("version = 1\n[sync]\nstate_dir = \"/var/lib/x\"\n{}", table.join("\n"));
-    let parsed = read_both("version = 1", &config);
-    assert!(parsed.problems.is_empty() && parsed.manifest.unwrap().serve.is_some(), "{config}");
 }
 
 #[test]

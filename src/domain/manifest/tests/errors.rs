@@ -26,7 +26,7 @@ fn the_top_of_the_file_is_checked() {
         ("version = 1\nmedia = [1]", "2:10 `media` must be a table"),
         ("version = 1\nprovider = 1", "2:12 `provider` must be a table"),
         ("version = 1\nprovider.x = 1", "2:14 provider `x` must be a table"),
-        ("version = 1\n[hook]", "2:2 [hook] is not available in this version of mediakeep"),
+        ("version = 1\n[hook]", "2:2 [hook] can't stand in the manifest"),
         ("version = 1\n[[serve]]", "2:3 [serve] can't stand in the manifest"),
     ] {
         assert_eq!(top(text), [expected], "{text}");
@@ -398,7 +398,7 @@ fn a_config_takes_accounts_and_folders_out_of_the_manifest() {
                 Some(SourceName::Manifest),
                 "`provider` can't stand in the manifest while a config is in use".to_owned()
             ),
-            (Some(SourceName::Manifest), "[hook] is not available in this version of mediakeep".to_owned()),
+            (Some(SourceName::Manifest), "[hook] can't stand in the manifest".to_owned()),
         ]
     );
     assert_eq!(
