@@ -6,6 +6,7 @@ pub mod domain;
 pub mod emulator;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod hooks;
 pub mod local;
 pub mod provider;
 pub mod serve;

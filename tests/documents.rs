@@ -151,12 +151,13 @@ fn layers_use_only_what_the_map_allows() {
         "rustix",
         "notify",
     ];
-    let layers: [(&str, &[&str], &[&str]); 6] = [
+    let layers: [(&str, &[&str], &[&str]); 7] = [
         ("domain", &["domain"], &outside),
         ("provider", &["provider", "domain"], &[]),
         ("local", &["local", "domain"], &[]),
         ("emulator", &["emulator", "domain"], &[]),
         ("daemon", &["daemon", "provider", "local", "domain"], &[]),
+        ("hooks", &["hooks", "daemon", "provider", "local", "domain"], &[]),
         ("serve", &["serve", "daemon", "local", "domain"], &[]),
     ];
     for (layer, allowed, banned) in layers {

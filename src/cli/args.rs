@@ -57,7 +57,7 @@ pub struct Global {
         value_name = "PATH",
         env = "MEDIAKEEP_CONFIG",
         hide_env_values = true,
-        help = "A trusted file for [sync] and [provider.NAME]; the manifest may then hold neither"
+        help = "A trusted file for [sync] and [provider.NAME], which the manifest may then not hold, [serve] and [hook]"
     )]
     pub config: Option<PathBuf>,
     /// How lines on standard error look: text for people, or one JSON object each
@@ -100,6 +100,9 @@ pub enum Command {
     /// Print one URL, for scripts
     #[command(after_help = URL)]
     Url(Url),
+    /// Try the hooks of the config, each once, with news that are marked as a test
+    #[command(after_help = NOTIFY)]
+    Notify(Notify),
     /// Release the guard for exactly the entries that it shows
     #[command(after_help = APPROVE)]
     Approve(Approve),
@@ -170,6 +173,20 @@ pub struct Url {
     /// At which provider; needed where the file is at several
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
+}
+
+/// Options of `notify`.
+#[derive(Args, Debug)]
+pub struct Notify {
+    /// Run the hooks now; without it there is nothing to do
+    #[arg(long, required = true)]
+    pub test: bool,
+    /// Only those of one key
+    #[arg(long, value_name = "KEY", value_parser = ["on_change", "on_risk", "on_failure", "on_recover"])]
+    pub hook: Option<String>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `approve`.
@@ -299,6 +316,15 @@ It exits 4 and prints nothing where no URL is alive, and 2 where the file is at 
 Examples:
   mediakeep url brand/logo.png
   url=$(mediakeep url brand/logo.png --provider bandwidth) || echo 'send without the picture'";
+
+const NOTIFY: &str = "\
+It needs a config with a [hook] table. Each command and webhook gets one sample, in which \"test\" is true; nothing is \
+repeated, and no state is read or written. A daemon that runs does not notice.
+
+It exits 1 where a hook failed, and 3 where the config is wrong or has no such hook.
+
+Example:
+  mediakeep notify --test --config /etc/mediakeep/mediakeep.toml";
 
 const APPROVE: &str = "\
 The guard holds back what looks like an accident: a folder that is missing, empty or another file system, a rule that \

@@ -13,7 +13,9 @@ use crate::domain::manifest::{self, Files};
 use crate::domain::plan::{Action, PlanItem};
 use crate::domain::reconciler::Capacity;
 use crate::domain::time::format_duration;
+use crate::hooks;
 use crate::provider;
+use crate::provider::credentials::ProcessEnvironment;
 
 pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
     if options.schema {
@@ -46,7 +48,9 @@ pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
 
 /// Credentials, the files that are there, and whether all of it can be kept alive.
 fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
-    let problems = unresolved(&workspace.manifest).into_iter();
+    let addresses = workspace.manifest.hooks.iter();
+    let addresses = addresses.flat_map(|options| hooks::unresolved(options, &ProcessEnvironment));
+    let problems = unresolved(&workspace.manifest).into_iter().chain(addresses);
     let mut findings: Vec<Finding> =
         problems.map(|message| Finding::Credential { severity: "error", message }).collect();
     let (mut engine, now) = workspace.looked_at()?;

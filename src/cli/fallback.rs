@@ -33,7 +33,12 @@ pub(super) fn open_or_remember(global: &Global) -> Result<Origin, Exit> {
         }
         Err(exit) => {
             let texts = places(global).iter().find_map(|folder| remembered_in(folder, global)).ok_or(exit)?;
-            let workspace = Workspace::parse(texts)?;
+            let mut workspace = Workspace::parse(texts)?;
+            if global.config.is_none() {
+                // Whoever may write into the state folder beside a manifest may have made up a config.
+                let manifest = Arc::make_mut(&mut workspace.manifest);
+                (manifest.hooks, manifest.serve) = (None, None);
+            }
             tracing::error!("the manifest cannot be used; starting from the last one that worked");
             Ok(Origin { workspace, last: None, broken: true })
         }

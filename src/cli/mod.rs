@@ -14,6 +14,7 @@ mod emulate;
 mod fallback;
 mod init;
 mod listing;
+mod notify;
 mod plan;
 mod reporter;
 mod service;
@@ -46,6 +47,7 @@ pub fn main() -> Exit {
         Command::Check(options) => or_exit(check::run(global, &options)),
         Command::Status(options) => or_exit(status::run(global, options.json)),
         Command::Url(options) => or_exit(url::run(global, &options)),
+        Command::Notify(options) => or_exit(notify::run(global, &options)),
         Command::Approve(options) => or_exit(approve::run(global, &options)),
         Command::Init(options) => or_exit(init::run(global, &options)),
         Command::Emulate(options) => emulate::run(&options),

@@ -21,6 +21,7 @@ use crate::domain::asset::ProviderName;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Mode, Summary};
 use crate::domain::time::Timestamp;
+use crate::hooks::{self, Hooks};
 use crate::local::clock::SystemClock;
 use crate::local::last_good;
 use crate::local::signals;
@@ -206,18 +207,31 @@ pub(super) fn start(
         // Nobody looks on at a single pass. After the lock: a second instance must not take the address.
         let wanted = workspace.manifest.serve.clone().filter(|_| mode == Mode::Daemon);
         let server = Server::start(wanted, board.clone(), clock.clone());
+        let hooks = (mode == Mode::Daemon).then(|| {
+            let state_file = state_dir.join(STATE_FILE);
+            Hooks::start(&workspace.manifest, state_file, Arc::new(ProcessEnvironment), clock.clone())
+        });
+        let observer = server.counting(observer);
         let parts = Parts {
             mode,
             last_good: remembered,
             store: Box::new(store),
             clock,
             lookups: Arc::new(ProcessEnvironment),
-            reload: reloader(global, &state_dir, workspace.texts.clone(), server.follower()),
+            reload: reloader(
+                global,
+                &state_dir,
+                workspace.texts.clone(),
+                (server.follower(), hooks.as_ref().map(Hooks::follower)),
+            ),
             remember: rememberer(&state_dir, &workspace.texts),
             manifest_files: workspace.manifest_files(),
             manifest: workspace.manifest,
             signals,
-            observer: server.counting(observer),
+            observer: match &hooks {
+                Some(hooks) => hooks.hearing(observer),
+                None => observer,
+            },
             board,
             manager,
         };
@@ -226,6 +240,9 @@ pub(super) fn start(
             Exit::Unexpected
         })?;
         let summary = daemon.run().await;
+        if let Some(hooks) = hooks {
+            hooks.stop().await;
+        }
         server.stop().await;
         Ok(summary)
     });
@@ -257,7 +274,10 @@ fn not_opened(error: &OpenError, state_dir: &Path) -> Exit {
     }
 }
 
-fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, server: Follower) -> Reload {
+/// Those beside the loop that follow the config.
+type Followers = (Follower, Option<hooks::Follower>);
+
+fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, (server, hooks): Followers) -> Reload {
     let (global, state_dir) = (global.clone(), state_dir.to_owned());
     let mut usable = true;
     Box::new(move || {
@@ -272,6 +292,9 @@ fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, server: Follower
         tracing::info!("manifest read again");
         let remember = rememberer(&state_dir, &workspace.texts);
         server.follow(workspace.manifest.serve.clone());
+        if let Some(hooks) = &hooks {
+            hooks.follow(&workspace.manifest);
+        }
         Reloaded::Changed(workspace.manifest, remember)
     })
 }

@@ -37,7 +37,7 @@ use files::FolderReader;
 use manifest_reader::ManifestReader;
 use memory::Memory;
 use parts::{Inbox, Message, chain, guarded};
-pub use parts::{Observer, Parts, Reload, Reloaded, Remember, ScanProgress};
+pub use parts::{Observer, Parts, Readers, Reload, Reloaded, Remember, ScanProgress};
 use saver::Saver;
 pub use service_manager::ServiceManager;
 use uploader::Uploader;
@@ -106,6 +106,10 @@ impl Daemon {
         for note in &notes {
             observer.warning(&note.to_string());
         }
+        let readers = observer.readers();
+        if let Some(readers) = &readers {
+            readers(&state);
+        }
         let now = clock.now();
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         let last_good = parts.last_good.unwrap_or_else(|| manifest.clone());
@@ -115,7 +119,7 @@ impl Daemon {
         let uploader = Uploader::new(&last_good, kept, clock.clone(), sender.clone());
         let mut this = Self {
             folder,
-            saver: Saver::start(store, &manifest, sender.clone())?,
+            saver: Saver::start(store, &manifest, readers, sender.clone())?,
             accounts: Accounts::new(&last_good, parts.lookups, parts.board.clone(), sender.clone()),
             uploader,
             reader: ManifestReader::new(reload, sender),

@@ -11,6 +11,7 @@ use super::service_manager::ServiceManager;
 use crate::domain::event::Event;
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Input, Mode};
+use crate::domain::state::State;
 use crate::local::clock::Clock;
 use crate::local::scanner::Folder;
 use crate::local::signals::Signal;
@@ -64,8 +65,16 @@ pub enum Reloaded {
     Broken,
 }
 
+/// Is told what readers of the state file find from now on, on another thread than the loop's.
+pub type Readers = Arc<dyn Fn(&State) + Send + Sync>;
+
 /// Who is told what happens.
 pub trait Observer: Send {
+    /// Who is told what readers find: once what is recorded at the start, then each snapshot when it is in place, before
+    /// the events that waited for it. Asked once.
+    fn readers(&self) -> Option<Readers> {
+        None
+    }
     /// Something happened.
     fn event(&mut self, event: &Event);
     /// Something that is no part of the engine needs attention.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::exporter::Exporter;
-use super::{Inbox, Message, Remember, chain, guarded};
+use super::{Inbox, Message, Readers, Remember, chain, guarded};
 use crate::domain::manifest::Manifest;
 use crate::domain::obstacles::Obstacles;
 use crate::domain::reconciler::{Input, Reconciler};
@@ -43,6 +43,7 @@ struct Desk {
     store: Box<dyn StateStore>,
     state_dir: PathBuf,
     exporter: Exporter,
+    readers: Option<Readers>,
     inbox: Inbox,
 }
 
@@ -52,22 +53,24 @@ impl Saver {
     pub(super) fn start(
         store: Box<dyn StateStore>,
         manifest: &Arc<Manifest>,
+        readers: Option<Readers>,
         inbox: Inbox,
     ) -> Result<Self, StoreError> {
-        Self::start_on(std::thread::Builder::new(), store, manifest, inbox)
+        Self::start_on(std::thread::Builder::new(), store, manifest, readers, inbox)
     }
 
     fn start_on(
         thread: std::thread::Builder,
         store: Box<dyn StateStore>,
         manifest: &Arc<Manifest>,
+        readers: Option<Readers>,
         inbox: Inbox,
     ) -> Result<Self, StoreError> {
         let (orders, waiting) = mpsc::channel();
         let exporter = Exporter::start(manifest, inbox.clone());
         let state_dir = manifest.sync.state_dir.clone();
         let path = state_dir.clone();
-        let mut desk = Desk { store, state_dir, exporter: exporter.clone(), inbox };
+        let mut desk = Desk { store, state_dir, exporter: exporter.clone(), readers, inbox };
         let work = move || {
             while let Ok(order) = waiting.recv() {
                 desk.perform(order);
@@ -170,6 +173,9 @@ impl Desk {
                 let begin = Instant::now();
                 let result = guarded(|| self.store.publish(&state).map(drop).map_err(|error| chain(&error)));
                 let published = result.is_ok();
+                if let Some(readers) = self.readers.as_ref().filter(|_| published) {
+                    readers(&state);
+                }
                 self.tell(Message::Input(Input::Published { result, took: begin.elapsed() }));
                 if published {
                     self.exporter.export(state);
@@ -217,7 +223,7 @@ mod tests {
         let store = Box::new(FolderStore::open(&manifest.sync.state_dir).unwrap());
         let (inbox, _messages) = tokio::sync::mpsc::unbounded_channel();
         let impossible = std::thread::Builder::new().stack_size(usize::MAX / 2);
-        let error = Saver::start_on(impossible, store, &manifest, inbox).err().expect("no such thread");
+        let error = Saver::start_on(impossible, store, &manifest, None, inbox).err().expect("no such thread");
         let text = error.to_string();
         assert!(text.contains("cannot start the thread that saves to"), "{text}");
     }
@@ -229,7 +235,7 @@ mod tests {
         let state_dir = manifest.sync.state_dir.clone();
         let store = Box::new(FolderStore::open(&state_dir).unwrap());
         let (inbox, mut messages) = tokio::sync::mpsc::unbounded_channel();
-        let mut saver = Saver::start(store, &manifest, inbox).unwrap();
+        let mut saver = Saver::start(store, &manifest, None, inbox).unwrap();
         let obstacles = Obstacles { folder: Some("it is not there".to_owned()), ..Obstacles::default() };
         let now = at("2026-11-21T16:00:00Z");
         // A folder in its place refuses the file whoever asks, root included.

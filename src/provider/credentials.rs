@@ -140,7 +140,8 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
-    fn to(setting: &Setting) -> Self {
+    /// Where a setting is.
+    pub(crate) fn to(setting: &Setting) -> Self {
         match setting {
             Setting::Literal(_) => Self::Literal,
             Setting::Env(name) => Self::Variable(is_variable_name(name).then(|| name.clone())),

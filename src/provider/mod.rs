@@ -15,7 +15,7 @@ pub mod http;
 mod multipart;
 pub(crate) mod pause;
 pub mod plivo;
-mod scrub;
+pub(crate) mod scrub;
 pub mod tally;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@ mod happy;
 mod manifest;
 mod names;
 mod newcomer;
+mod notify;
 mod permissions;
 mod reference;
 mod secrets;

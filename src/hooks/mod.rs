@@ -1,0 +1,321 @@
+//! TELLS people and programs when it matters: runs the commands and webhooks of `[hook]`.
+//!
+//! What is told, and when, is decided in [`crate::domain::notice`]. A task of its own runs the hooks, so that none of
+//! them ever delays an upload, a publication or the loop. One run of a hook at a time; every run ends.
+
+mod command;
+mod payload;
+mod run;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+pub(crate) use payload::sample;
+pub(crate) use run::{Runner, label, unresolved};
+
+use run::HookError;
+
+use crate::daemon::{Observer, Readers, ScanProgress};
+use crate::domain::event::Event;
+use crate::domain::manifest::{Hook, HookOptions, Manifest};
+use crate::domain::notice::{Notice, Notices, Queue, Setback};
+use crate::domain::state::State;
+use crate::domain::time::{Timestamp, format_duration};
+use crate::local::clock::Clock;
+use crate::provider::credentials::Lookups;
+
+/// The hooks of a daemon. They follow what the config says.
+pub struct Hooks {
+    follower: Follower,
+    task: JoinHandle<()>,
+}
+
+/// What reaches the task.
+enum Heard {
+    Event(Event),
+    /// Readers find this now.
+    Published(Arc<State>),
+    /// These hooks count from now on.
+    Follow(Option<HookOptions>, Runner),
+    Stop,
+}
+
+impl Hooks {
+    /// Starts the task. `state_file` is told to programs.
+    #[must_use]
+    pub fn start(
+        manifest: &Manifest,
+        state_file: PathBuf,
+        lookups: Arc<dyn Lookups>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (inbox, heard) = unbounded_channel();
+        let runner = Runner::new(Arc::clone(&lookups), &state_file, manifest);
+        let follower = Follower { inbox, wanted: Arc::default(), state_file: state_file.into(), lookups };
+        let desk = Desk::new(heard, runner, clock);
+        let task = tokio::spawn(desk.work());
+        follower.follow(manifest);
+        Self { follower, task }
+    }
+
+    /// Hears what an observer is told.
+    #[must_use]
+    pub fn hearing(&self, observer: Box<dyn Observer>) -> Box<dyn Observer> {
+        Box::new(Hearing { observer, follower: self.follower.clone() })
+    }
+
+    /// What others can tell it to follow another manifest with.
+    #[must_use]
+    pub fn follower(&self) -> Follower {
+        self.follower.clone()
+    }
+
+    /// Tells what was not told yet, and ends. What takes longer than 5 s is killed.
+    pub async fn stop(self) {
+        self.follower.send(Heard::Stop);
+        drop(self.task.await);
+    }
+}
+
+/// Tells the hooks what to follow.
+#[derive(Clone)]
+pub struct Follower {
+    inbox: UnboundedSender<Heard>,
+    /// Whether there are any hooks: what happens is handed over only then.
+    wanted: Arc<AtomicBool>,
+    state_file: Arc<Path>,
+    lookups: Arc<dyn Lookups>,
+}
+
+impl Follower {
+    /// From now on the hooks of this manifest's config count.
+    pub fn follow(&self, manifest: &Manifest) {
+        let options = manifest.hooks.clone().filter(|options| !options.hooks.is_empty());
+        self.wanted.store(options.is_some(), Ordering::Relaxed);
+        let runner = Runner::new(Arc::clone(&self.lookups), &self.state_file, manifest);
+        self.send(Heard::Follow(options, runner));
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, heard: Heard) {
+        // An error means that the task has ended.
+        drop(self.inbox.send(heard));
+    }
+}
+
+/// Hands over what an observer is told.
+struct Hearing {
+    observer: Box<dyn Observer>,
+    follower: Follower,
+}
+
+impl Observer for Hearing {
+    fn readers(&self) -> Option<Readers> {
+        let follower = self.follower.clone();
+        Some(Arc::new(move |state: &State| {
+            if follower.is_wanted() {
+                follower.send(Heard::Published(Arc::new(state.clone())));
+            }
+        }))
+    }
+
+    fn event(&mut self, event: &Event) {
+        if Notices::concerns(event) && self.follower.is_wanted() {
+            self.follower.send(Heard::Event(event.clone()));
+        }
+        self.observer.event(event);
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.observer.warning(text);
+    }
+
+    fn progress(&mut self, backlog: usize, scan: ScanProgress) {
+        self.observer.progress(backlog, scan);
+    }
+}
+
+/// A hook with what it is still to be told.
+struct Line {
+    hook: Hook,
+    queue: Queue,
+    running: Option<Id>,
+}
+
+/// The task.
+struct Desk {
+    heard: UnboundedReceiver<Heard>,
+    clock: Arc<dyn Clock>,
+    runner: Runner,
+    timeout: Duration,
+    host: String,
+    lines: Vec<Line>,
+    /// `None` until it is known what readers find.
+    notices: Option<Notices>,
+    runs: JoinSet<Result<(), HookError>>,
+    stop_by: Option<Instant>,
+}
+
+impl Desk {
+    fn new(heard: UnboundedReceiver<Heard>, runner: Runner, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            heard,
+            clock,
+            runner,
+            timeout: Duration::ZERO,
+            host: host(),
+            lines: Vec::new(),
+            notices: None,
+            runs: JoinSet::new(),
+            stop_by: None,
+        }
+    }
+
+    async fn work(mut self) {
+        loop {
+            self.wake();
+            self.start_runs();
+            let wait = match self.stop_by {
+                Some(by) if self.runs.is_empty() || by <= Instant::now() => break,
+                Some(by) => by.saturating_duration_since(Instant::now()),
+                None => self.wait(),
+            };
+            tokio::select! {
+                heard = self.heard.recv(), if self.stop_by.is_none() => self.take(heard.unwrap_or(Heard::Stop)),
+                Some(ran) = self.runs.join_next_with_id() => self.ran(ran),
+                () = tokio::time::sleep(wait) => {}
+            }
+            while let Ok(heard) = self.heard.try_recv() {
+                self.take(heard);
+            }
+        }
+        if !self.runs.is_empty() {
+            warn!(hooks = self.runs.len(), "killed hooks that were still running at the end");
+        }
+        self.runs.shutdown().await;
+    }
+
+    /// How long nothing is to be done, if nothing is heard.
+    fn wait(&self) -> Duration {
+        let due = self.lines.iter().filter_map(|line| line.queue.due_at());
+        let next = due.chain(self.notices.as_ref().and_then(Notices::wake_at)).min();
+        let wait = next.map_or(TICK, |at| at.saturating_since(self.clock.now().steady));
+        // A clock that runs on through a suspend needs a look now and then.
+        wait.clamp(Duration::from_millis(10), TICK)
+    }
+
+    fn take(&mut self, heard: Heard) {
+        let steady = self.clock.now().steady;
+        match (heard, &mut self.notices) {
+            (Heard::Event(event), Some(notices)) => {
+                let told = notices.event(&event, steady);
+                self.tell(&told, steady);
+            }
+            (Heard::Event(_), None) => {}
+            (Heard::Published(state), Some(notices)) => {
+                let told = notices.published(state, steady);
+                self.tell(&told, steady);
+            }
+            (Heard::Published(state), none) => *none = Some(Notices::new(state, steady)),
+            (Heard::Follow(options, runner), _) => self.follow(options, runner),
+            (Heard::Stop, _) => {
+                self.stop_by.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
+            }
+        }
+    }
+
+    /// Those that stay keep what they are still to be told.
+    fn follow(&mut self, options: Option<HookOptions>, runner: Runner) {
+        self.runner = runner;
+        let Some(options) = options else {
+            // What happens without hooks is not heard of, so that nothing of it is known later.
+            (self.lines, self.notices) = (Vec::new(), None);
+            return;
+        };
+        self.timeout = options.timeout;
+        let mut before = std::mem::take(&mut self.lines);
+        for hook in options.hooks {
+            let stays = before.iter().position(|line| line.hook == hook);
+            let line = stays.map(|index| before.swap_remove(index));
+            let queue = Queue::new(hook.topic);
+            self.lines.push(line.unwrap_or(Line { hook, queue, running: None }));
+        }
+    }
+
+    fn wake(&mut self) {
+        let steady = self.clock.now().steady;
+        if let Some(notices) = &mut self.notices {
+            let told = notices.wake(steady);
+            self.tell(&told, steady);
+        }
+    }
+
+    fn tell(&mut self, notices: &[Notice], steady: Timestamp) {
+        for notice in notices {
+            for line in &mut self.lines {
+                line.queue.hear(notice, steady);
+            }
+        }
+    }
+
+    fn start_runs(&mut self) {
+        let now = self.clock.now();
+        let stopping = self.stop_by.is_some();
+        for line in &mut self.lines {
+            if !stopping && line.queue.due_at().is_none_or(|due| due > now.steady) {
+                continue;
+            }
+            let Some(batch) = line.queue.begin() else { continue };
+            let payload = payload::payload(line.hook.topic, &batch, now.wall, &self.host, false);
+            let (runner, target, limit) = (self.runner.clone(), line.hook.target.clone(), self.timeout);
+            debug!(hook = line.hook.topic.key(), target = label(&target), news = payload.count, "hook runs");
+            let run = self.runs.spawn(async move { runner.run(&target, &payload, limit).await });
+            line.running = Some(run.id());
+        }
+    }
+
+    fn ran(&mut self, ran: Result<(Id, Result<(), HookError>), JoinError>) {
+        let (id, result) = ran.unwrap_or_else(|error| (error.id(), Err(HookError::Defect)));
+        let steady = self.clock.now().steady;
+        let Some(index) = self.lines.iter().position(|line| line.running == Some(id)) else { return };
+        let line = &mut self.lines[index];
+        line.running = None;
+        let (hook, target) = (line.hook.topic.key(), label(&line.hook.target));
+        let Err(why) = result else { return line.queue.succeeded() };
+        match line.queue.failed(steady) {
+            Setback::Again(wait) if self.stop_by.is_none() => {
+                warn!(hook, target, next_try_in = format_duration(wait), why = ?why.to_string(), "hook failed");
+            }
+            Setback::Again(_) => {
+                error!(hook, target, why = ?why.to_string(), "hook failed; its news are lost with the end");
+                self.lines.swap_remove(index);
+            }
+            Setback::GivenUp(lost) => {
+                error!(hook, target, lost, why = ?why.to_string(), "hook failed again and again; its news are lost");
+            }
+        }
+    }
+}
+
+/// The name of this machine.
+pub(crate) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// How long hooks may take after a stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long nothing is looked at, at most.
+const TICK: Duration = Duration::from_secs(30);
