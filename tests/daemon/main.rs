@@ -20,4 +20,5 @@ mod serving;
 mod stage;
 mod state_folder;
 mod surroundings;
+mod telling;
 mod verification;
