@@ -174,3 +174,23 @@ fn what_comes_during_a_run_is_told_together_afterwards_and_the_rest_at_the_end()
     assert!(after.iter().all(|entry| entry["file"] == "z.png" || entry["reason"] == "renewed"), "{after:?}");
     daemon.stop();
 }
+
+#[test]
+fn without_a_config_no_remembered_one_runs_a_command() {
+    let stage = stage("");
+    configure(&stage, &appending(&stage, "on_change"));
+    let mut daemon = run(&stage);
+    until_told(&stage, "on_change", |_| true);
+    stage.until("it is remembered", || {
+        text(&stage.beside("state/last-good/last-good.json")).contains("on_change")
+    });
+    daemon.stop();
+    stage.put("media.toml", "<<<<<<< HEAD\n");
+    // Somebody may have written it who may edit the media and nothing else.
+    let mut daemon = stage.run();
+    daemon.until_says("starting from the last one that worked");
+    stage.put("new.png", "new");
+    stage.until_content("new.png", "plivo", "new");
+    daemon.stop();
+    assert!(entries(&stage, "on_change").iter().all(|entry| entry["file"] == "logo.png"));
+}
