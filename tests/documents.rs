@@ -1,4 +1,4 @@
-//! README.md, ARCHITECTURE.md and SAFETY.md against the code: what there is stands there, and what stands there is there.
+//! README.md, ARCHITECTURE.md, SAFETY.md and docs/operations.md against the code: what there is stands there, and what stands there is there.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::collections::BTreeSet;
@@ -14,6 +14,8 @@ use mediakeep::serve::{METRICS, Metric};
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
 const SAFETY: &str = include_str!("../SAFETY.md");
+const OPERATIONS: &str = include_str!("../docs/operations.md");
+const ALERTS: &str = include_str!("../contrib/prometheus/mediakeep.rules.yml");
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -134,6 +136,66 @@ fn the_map_names_every_module_of_the_domain_and_of_the_engine() {
             );
         }
     }
+}
+
+#[test]
+fn every_alert_has_a_section_that_says_what_to_do_and_every_section_an_alert() {
+    let alerts: Vec<&str> = ALERTS.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let part = OPERATIONS.split("\n## Alerts\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let sections: Vec<(&str, &str)> =
+        part.split("\n### ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
+    let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    assert_eq!(names, alerts, "the guide has them in the order of the rules");
+    for (name, text) in sections {
+        for point in ["- **Lost:**", "- **Do:**"] {
+            assert!(text.contains(point), "{name} lacks {point}");
+        }
+    }
+}
+
+/// What the code puts into a state folder, by the constants and joins that name it.
+fn names_in_the_state_folder() -> BTreeSet<String> {
+    let marks = ["_FILE: &str = \"", "state_folder.join(\"", " folder.join(\"", "HASH_CACHE: &str = \""];
+    let mut names = BTreeSet::new();
+    for path in [sources("src/local"), vec![here("src/daemon/files.rs")]].concat() {
+        if path.components().any(|part| ["scanner", "tests"].iter().any(|name| part.as_os_str() == *name)) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let found = marks.iter().flat_map(|mark| code.split(mark).skip(1));
+        names.extend(found.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    // A folder and two patterns, each named in a way of its own.
+    for (file, mark) in [
+        ("src/local/last_good.rs", "const FOLDER: &str = \""),
+        ("src/local/atomic_file.rs", "TEMPORARY_PREFIX: &str = \""),
+    ] {
+        let text = fs::read_to_string(here(file)).unwrap();
+        names.insert(text.split(mark).nth(1).unwrap().split('"').next().unwrap().to_owned());
+    }
+    let aside = fs::read_to_string(here("src/local/state_store/set_aside.rs")).unwrap();
+    names.insert(aside.split("format!(\"").nth(1).unwrap().split('{').next().unwrap().to_owned());
+    names
+}
+
+#[test]
+fn the_guide_names_whatever_a_state_folder_can_hold_and_nothing_else() {
+    let part = OPERATIONS.split("\n## The state folder\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = part.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap());
+    let told: BTreeSet<String> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(|name| {
+            name.trim_matches(['*', '/'])
+                .trim_end_matches(|c: char| c.is_ascii_digit() && name.contains("broken"))
+        })
+        .map(str::to_owned)
+        .collect();
+    let held = names_in_the_state_folder();
+    assert!(held.len() > 12, "{held:?}");
+    assert_eq!(told, held);
 }
 
 /// Tests may reach further: they compare what two layers say.
