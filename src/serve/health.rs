@@ -23,6 +23,7 @@ pub(super) fn not_ready(view: Option<&View>, heartbeat: &Heartbeat, now: Now) ->
         None => against.push("nothing is known yet: mediakeep is starting".to_owned()),
         Some(view) => {
             against.extend(past_deadline(view, now));
+            against.extend(not_saved(view));
             against.extend(not_looked_at(view, now));
             against.extend(not_accepted(view));
         }
@@ -38,6 +39,12 @@ fn past_deadline(view: &View, now: Now) -> Option<String> {
         count => format!("{count} published URLs are"),
     };
     Some(format!("{are} past the deadline, such as that of {:?}", first.entry.key.to_string()))
+}
+
+/// What cannot be saved cannot be read: new URLs and ends stay unknown.
+fn not_saved(view: &View) -> Option<String> {
+    let text = "the state folder cannot be written: see the log, and its disk";
+    (!view.overview.state_writable).then(|| text.to_owned())
 }
 
 fn not_looked_at(view: &View, now: Now) -> Option<String> {
@@ -169,6 +176,13 @@ mod tests {
         let mut gone = view();
         gone.overview.obstacles.folder = Some("it is gone".to_owned());
         assert_eq!(said(&gone, start()), "the folder cannot be looked at: it is gone");
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_saved_speaks_against_it() {
+        let mut full = view();
+        full.overview.state_writable = false;
+        assert_eq!(said(&full, start()), "the state folder cannot be written: see the log, and its disk");
     }
 
     #[test]
