@@ -10,7 +10,9 @@ use super::{Matter, News, Notice, Published, Subject, Topic};
 use crate::domain::asset::{EntryKey, ProviderName};
 use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
+use crate::domain::guard::REMOVAL_DELAY;
 use crate::domain::obstacles::CREDENTIALS_MISSING;
+use crate::domain::plan::Block;
 use crate::domain::reconciler::is_of_folder;
 use crate::domain::state::{State, Trouble};
 use crate::domain::time::{Timestamp, format_duration};
@@ -31,7 +33,7 @@ struct Episode {
     detail: Box<str>,
     /// Whether the file is what is wrong, so that no upload ends it.
     blocked: bool,
-    /// When it is told if it still goes on, where it was recorded before this began.
+    /// When it is told if it still goes on: it was recorded before this began, or may be meant as it is.
     suspected: Option<Timestamp>,
     ending: Option<Ending>,
 }
@@ -105,7 +107,11 @@ impl Notices {
                 self.failed(key, None, detail, *attempts, &mut out);
             }
             Event::Blocked { key, kind, detail, .. } => {
-                self.tell(Subject::Entry(key.clone()), Topic::Failure, (*kind).into(), detail, &mut out);
+                if *kind == Block::Missing.kind() && !self.is_open(key) {
+                    self.suspect(key, steady + REMOVAL_DELAY + SUSPICION);
+                } else {
+                    self.tell(Subject::Entry(key.clone()), Topic::Failure, (*kind).into(), detail, &mut out);
+                }
                 self.note_blocked(key);
             }
             Event::Recovered { key } => self.end(&Subject::Entry(key.clone()), Topic::Failure, &mut out),
@@ -144,7 +150,9 @@ impl Notices {
                 self.end_class(&account(provider), |class| class == CREDENTIALS_MISSING, out);
             }
             Event::GuardHalted { halt, held_back, .. } => {
-                let detail = format!("{halt}; {held_back} held back; to let them go: mediakeep approve");
+                let detail = format!(
+                    "{halt}; {held_back} held back and kept alive; put the files back, or let them go: mediakeep approve"
+                );
                 self.tell(GUARD, Topic::Risk, "guard".into(), &detail, out);
             }
             Event::GuardReleased => self.end(&GUARD, Topic::Risk, out),
@@ -266,6 +274,17 @@ impl Notices {
             let class = class.map_or(SOURCE_LOST, FailureClass::as_str);
             self.tell(subject, Topic::Failure, class.into(), detail, out);
         }
+    }
+
+    fn is_open(&self, key: &EntryKey) -> bool {
+        let episode = self.open.get(&(Subject::Entry(key.clone()), Topic::Failure));
+        episode.is_some_and(|episode| !episode.told.is_empty())
+    }
+
+    /// Tells what is recorded then, if it is. A file that somebody removed on purpose is let go before that.
+    fn suspect(&mut self, key: &EntryKey, at: Timestamp) {
+        let episode = self.open.entry((Subject::Entry(key.clone()), Topic::Failure)).or_default();
+        episode.suspected.get_or_insert(at);
     }
 
     fn note_blocked(&mut self, key: &EntryKey) {

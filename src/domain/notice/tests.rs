@@ -196,6 +196,26 @@ fn uploads_do_not_end_what_is_wrong_with_a_file() {
 }
 
 #[test]
+fn a_file_that_is_removed_is_no_failure_unless_it_is_not_let_go() {
+    let retired = || event(Event::Retired { key: key("a", "plivo"), expires_at: None });
+    let missing = || troubled(record("u1", "x"), "missing", 0, "");
+    play(vec![
+        (0, Shown(state(&[("a", record("u1", "x"))])), &[]),
+        (1, event(blocked("missing")), &[]),
+        (2, Shown(state(&[("a", missing())])), &[]),
+        (61, retired(), &[]),
+        (200, Nothing, &[]),
+        (300, event(blocked("missing")), &[]),
+        (310, event(Event::Recovered { key: key("a", "plivo") }), &[]),
+        (500, Nothing, &[]),
+        (600, event(blocked("missing")), &[]),
+        (719, Nothing, &[]),
+        (720, Nothing, &["failure a missing"]),
+        (800, event(Event::Recovered { key: key("a", "plivo") }), &["recover a missing of failure"]),
+    ]);
+}
+
+#[test]
 fn what_is_wrong_with_an_account_is_told_for_the_account_alone() {
     let (class, provider) = (FailureClass::Unavailable, plivo());
     let unusable = || Event::AccountUnusable {
