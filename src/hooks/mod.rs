@@ -237,7 +237,7 @@ impl Desk {
         }
     }
 
-    /// Those that stay keep what they are still to be told.
+    /// Those that stay keep what they are still to be told, and those that are mended take it over.
     fn follow(&mut self, options: Option<HookOptions>, runner: Runner) {
         self.runner = runner;
         let Some(options) = options else {
@@ -246,13 +246,31 @@ impl Desk {
             return;
         };
         self.timeout = options.timeout;
-        let mut before = std::mem::take(&mut self.lines);
+        self.look_for_addresses(&options);
+        let before = std::mem::take(&mut self.lines);
+        let (stay, mut others): (Vec<Line>, Vec<Line>) =
+            before.into_iter().partition(|line| options.hooks.contains(&line.hook));
+        self.lines = stay;
         for hook in options.hooks {
-            let stays = before.iter().position(|line| line.hook == hook);
-            let line = stays.map(|index| before.swap_remove(index));
-            let queue = Queue::new(hook.topic);
-            self.lines.push(line.unwrap_or(Line { hook, queue, running: None }));
+            if self.lines.iter().any(|line| line.hook == hook) {
+                continue;
+            }
+            let mended = others.iter().position(|line| line.hook.topic == hook.topic);
+            let line = mended.map(|index| others.remove(index));
+            let (queue, running) =
+                line.map_or_else(|| (Queue::new(hook.topic), None), |line| (line.queue, line.running));
+            self.lines.push(Line { hook, queue, running });
         }
+    }
+
+    /// An address that leads nowhere is told now, and not only when there is something to tell.
+    fn look_for_addresses(&self, options: &HookOptions) {
+        let (runner, options) = (self.runner.clone(), options.clone());
+        tokio::task::spawn_blocking(move || {
+            for problem in runner.unresolved(&options) {
+                error!("{problem}; until then this hook tells nobody");
+            }
+        });
     }
 
     fn wake(&mut self) {

@@ -95,6 +95,11 @@ impl Runner {
         Self { lookups, http: webhook::client(), environment: Environment::new(state_file, manifest) }
     }
 
+    /// Addresses that cannot be found at present, and why; may wait for a disk.
+    pub(super) fn unresolved(&self, options: &HookOptions) -> Vec<String> {
+        unresolved(options, &*self.lookups)
+    }
+
     /// Runs a hook once, for no longer than `limit`.
     pub(crate) async fn run(
         &self,

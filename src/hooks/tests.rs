@@ -355,3 +355,19 @@ async fn another_config_is_followed() {
     assert!(!before.exists());
     told.hooks.stop().await;
 }
+
+#[tokio::test]
+async fn a_hook_that_is_mended_is_told_what_the_broken_one_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mended, tried) = (folder.path().join("mended"), folder.path().join("tried"));
+    let broken = bash(&format!("echo . >> {}; exit 1", tried.display()));
+    let told = Told::start(vec![(Topic::Change, broken)]);
+    told.publish(&[("a", "1")]);
+    while !tried.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let hook = Hook { topic: Topic::Change, target: appending(&mended) };
+    told.hooks.follower().follow(&manifest(vec![hook]));
+    assert_eq!(files(&lines(&mended, 1).await[0]), ["a new"]);
+    told.hooks.stop().await;
+}
