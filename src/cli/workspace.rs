@@ -136,6 +136,11 @@ impl Text {
                     path.join("media.toml").display()
                 )
             }
+            _ if is_bare(path) => {
+                "is the folder mounted? bring it back: a running mediakeep keeps what is published alive. \
+                  Elsewhere, say where it is with --manifest (or $MEDIAKEEP_MANIFEST)"
+                    .to_owned()
+            }
             _ => "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
                   $MEDIAKEEP_MANIFEST)"
                 .to_owned(),
@@ -145,6 +150,15 @@ impl Text {
             Exit::Manifest
         })
     }
+}
+
+/// Whether the folder that a file should be in is not there, or is as empty as the place of a lost mount.
+fn is_bare(path: &Path) -> bool {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => return false,
+    };
+    folder.read_dir().is_ok_and(|mut files| files.next().is_none()) || !folder.exists()
 }
 
 fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
