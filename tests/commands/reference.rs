@@ -7,7 +7,7 @@ use mediakeep::domain::obstacles::CREDENTIALS_MISSING;
 use mediakeep::domain::plan::Action;
 use serde_json::{Value, json};
 
-use crate::stage::{Run, Stage, file, files};
+use crate::stage::{Run, Stage, file, files, write};
 
 const REFERENCE: &str = include_str!("../../docs/reference.md");
 
@@ -127,6 +127,24 @@ fn the_reference_names_each_field_of_check_and_no_other() {
     stage.manifest(&format!("{account}{rules}sinc = 3\n"));
     fields(&stage.run(["check", "--json"]).exits(3).json(), "", &mut printed);
     assert_same("check", &printed, documented("field of check | meaning").into_iter().map(|(name, _)| name));
+}
+
+#[test]
+fn the_reference_names_each_field_of_notify_and_no_other() {
+    let stage = Stage::new();
+    stage.write("media.toml", "version = 1\n");
+    write(
+        &stage.above.path().join("config.toml"),
+        "version = 1\n[sync]\nroot = \"media\"\nstate_dir = \"state\"\n[hook]\non_risk = { command = [\"true\"] }\n",
+    );
+    let report = stage.run(["notify", "--test", "--json", "--config", "../config.toml"]).exits(0).json();
+    let mut printed = BTreeSet::new();
+    fields(&report, "", &mut printed);
+    assert_same(
+        "notify",
+        &printed,
+        documented("field of notify | meaning").into_iter().map(|(name, _)| name),
+    );
 }
 
 #[test]
