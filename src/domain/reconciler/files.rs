@@ -206,28 +206,20 @@ impl Reconciler {
         self.all_dirty = true;
     }
 
-    /// A retention that was shortened counts for what is recorded, too; but so long at least is left to renew it. How
-    /// old an upload from the future is nobody knows: it is promised no longer than one that was made now.
+    /// A retention that was shortened counts for what is recorded, too; but so long at least is left to renew it.
     pub(super) fn shorten_leases(&mut self, now: Now, at_least: Duration) {
         let soonest = (now.wall + at_least).floor_to_second();
         let too_long = |(key, entry): (&EntryKey, &Entry)| {
-            let record = entry.record.as_ref()?;
-            let terms = self.accounts.get(&key.provider)?.terms;
-            let latest = terms.end_of(now.wall);
-            let end = record.live().map_or(latest, |handle| terms.end_of(handle.uploaded_at.min(now.wall)));
+            let handle = entry.record.as_ref()?.live()?;
+            let end = self.accounts.get(&key.provider)?.terms.end_of(handle.uploaded_at);
             let end = if at_least.is_zero() { end } else { end.max(soonest) };
-            let is_late = record.live().is_some_and(|handle| handle.expires_at > end)
-                || record.previous.iter().any(|older| older.expires_at > latest);
-            is_late.then(|| (key.clone(), end, latest))
+            (handle.expires_at > end).then(|| (key.clone(), end))
         };
-        let shortened: Vec<_> = self.entries.iter().filter_map(too_long).collect();
-        for (key, end, latest) in shortened {
+        let shortened: Vec<(EntryKey, Timestamp)> = self.entries.iter().filter_map(too_long).collect();
+        for (key, end) in shortened {
             let Some(mut entry) = self.detach(&key) else { continue };
             self.edit(&key, &mut entry, Visible::AtOnce, now, |record| {
-                for older in &mut record.previous {
-                    older.expires_at = older.expires_at.min(latest);
-                }
-                if let Some(handle) = record.current.as_mut().filter(|handle| handle.expires_at > end) {
+                if let Some(handle) = &mut record.current {
                     let excess = handle.expires_at.saturating_since(end);
                     handle.steady_expires_at = handle.steady_expires_at - excess;
                     handle.expires_at = end;

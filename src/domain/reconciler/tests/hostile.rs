@@ -10,8 +10,6 @@ use crate::domain::guard::Halt;
 use crate::domain::manifest::IdTemplate;
 use crate::domain::observation::{Coverage, RootHealth, RootIdentity, ScanReport};
 use crate::domain::reconciler::{Input, Mode};
-use crate::domain::state::Record;
-use crate::domain::time::Timestamp;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -78,41 +76,6 @@ fn another_device_number_with_all_files_in_place_is_a_reboot_and_nothing_else() 
     world.run(5 * MINUTE);
     assert!(!world.engine.is_halted());
     assert!(world.record("3.png", "named").unwrap().retired_at.is_some());
-}
-
-#[test]
-fn what_a_process_before_uploaded_under_a_clock_that_was_ahead_is_promised_no_longer_than_a_life() {
-    for (name, life) in [("named", 48 * HOUR), ("numbered", 6 * HOUR)] {
-        let mut world = World::new(manifest(&[("*.png", &[name])]));
-        world.now.wall = world.now.wall + 72 * HOUR;
-        (0..8).for_each(|number| world.write(&format!("{number}.png"), &[number]));
-        world.run(life * 2 / 3);
-        // The clock is set right while nothing runs; the next process has nothing but what is written down.
-        world.now.wall = world.now.steady;
-        for record in world.published.records.values_mut() {
-            let handle = Arc::make_mut(record).current.as_mut().unwrap();
-            handle.steady_expires_at = handle.expires_at;
-        }
-        world.uploads_fail = true;
-        world.restart(manifest(&[("*.png", &[name])]));
-        let started = world.now;
-        world.run(10 * SECOND);
-        let ends = |world: &World| -> Vec<Timestamp> {
-            let records = world.shown.records.values();
-            let of_record = |record: &Arc<Record>| {
-                let older = record.previous.iter().map(|older| older.expires_at);
-                older.chain(record.live().map(|handle| handle.expires_at)).collect::<Vec<_>>()
-            };
-            records.flat_map(of_record).collect()
-        };
-        assert!(ends(&world).len() >= 8, "{name}");
-        assert!(ends(&world).iter().all(|end| *end <= started.wall + life), "{name}");
-        let tried = world.count(|event| matches!(event, Event::Failed { .. }));
-        assert!(tried >= 4, "{name}: due at once, because nobody knows how old it is");
-        world.run(life);
-        assert_eq!(ends(&world), [], "{name}: what could not be renewed is over");
-        assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 8, "{name}");
-    }
 }
 
 #[test]
