@@ -8,6 +8,7 @@
 //! threads. No process of ours has children; whoever starts one must take them out of the child's.
 
 use std::fmt::Write as _;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -80,6 +81,29 @@ struct Standing {
     first_end: Option<Timestamp>,
 }
 
+/// Sends what the loop says from a thread of its own: where nobody reads any more, sending waits, and the loop must not. It
+/// only passes on, so that a loop that says nothing is still one that hangs. What finds too much waiting is dropped;
+/// whatever counts is sent again.
+fn messenger(send: fn(&[NotifyState<'_>]) -> std::io::Result<()>) -> Send {
+    let (sender, messages) = mpsc::sync_channel::<String>(MESSAGES_MAX);
+    let pass_on = move || {
+        for message in messages {
+            // Whoever listens may be gone for a moment.
+            drop(send(&[NotifyState::Custom(&message)]));
+        }
+    };
+    // Without a thread nobody is told, and systemd will say so.
+    drop(std::thread::Builder::new().name("service-manager".into()).spawn(pass_on));
+    Box::new(move |message| {
+        let lines: Vec<String> = message.iter().map(ToString::to_string).collect();
+        // Full, or without a thread.
+        drop(sender.try_send(lines.join("\n")));
+    })
+}
+
+/// How many messages may wait for a service manager that does not read.
+const MESSAGES_MAX: usize = 16;
+
 impl ServiceManager {
     /// Nobody listens.
     #[must_use]
@@ -94,8 +118,7 @@ impl ServiceManager {
             return Self::none();
         }
         let watchdog = sd_notify::watchdog_enabled().filter(|watchdog| !watchdog.is_zero());
-        // Whoever listens may be gone for a moment; what counts is sent again.
-        Self(Some(Line::new(Box::new(|message| drop(sd_notify::notify(message))), watchdog)))
+        Self(Some(Line::new(messenger(sd_notify::notify), watchdog)))
     }
 
     /// Whether the manifest that lies there cannot be used, so that an older one is in force.
@@ -452,6 +475,18 @@ mod tests {
         line.reloading(&monotonic, begin);
         line.turn(begin + seconds(99), &turn(true, true), || standing(9));
         assert_eq!(heard.since(), ["STOPPING=1 STATUS=stopping"]);
+    }
+
+    #[test]
+    fn a_service_manager_that_does_not_read_holds_nobody_up() {
+        fn never(_: &[NotifyState<'_>]) -> std::io::Result<()> {
+            std::thread::park_timeout(Duration::from_secs(3600));
+            Err(std::io::ErrorKind::TimedOut.into())
+        }
+        let send = messenger(never);
+        for _ in 0..100 * MESSAGES_MAX {
+            send(&[NotifyState::Watchdog]);
+        }
     }
 
     #[test]
