@@ -30,8 +30,8 @@ pub(crate) enum HookError {
     NoAddress(CredentialProblem),
     #[error("the address {0}")]
     BadAddress(&'static str),
-    #[error("HTTP status {status}{}", said(words))]
-    Refused { status: u16, words: String },
+    #[error("HTTP status {status}")]
+    Refused { status: u16 },
     #[error("no answer: {0}")]
     NoAnswer(String),
     #[error("a defect in mediakeep")]

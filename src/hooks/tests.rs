@@ -191,9 +191,7 @@ async fn a_webhook_is_posted_to_and_only_a_success_counts() {
     for status in [302, 400, 500] {
         receiver.statuses.lock().unwrap().push(status);
         let error = post(Setting::Env("ALERT".to_owned())).await.unwrap_err();
-        // Of an answer that is longer than anybody reads, nothing is.
-        let words = if status == 500 { "" } else { ": no such thing: ***" };
-        assert_eq!(error, format!("HTTP status {status}{words}"));
+        assert_eq!(error, format!("HTTP status {status}"), "what it says may hold the address");
     }
     assert_eq!(receiver.got().len(), 5, "no redirect is followed");
     let nobody = post(Setting::Literal("http://127.0.0.1:1/T0ps3cret-part".to_owned())).await.unwrap_err();
