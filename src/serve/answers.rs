@@ -27,7 +27,7 @@ pub(super) struct Context {
     pub(super) started: Timestamp,
     options: watch::Receiver<Option<ServeOptions>>,
     /// Answers that are made at the same time.
-    desks: Semaphore,
+    desks: Arc<Semaphore>,
 }
 
 impl Context {
@@ -38,7 +38,7 @@ impl Context {
         options: watch::Receiver<Option<ServeOptions>>,
     ) -> Self {
         let started = clock.now().wall;
-        Self { board, clock, counters, started, options, desks: Semaphore::new(DESKS) }
+        Self { board, clock, counters, started, options, desks: Arc::new(Semaphore::new(DESKS)) }
     }
 
     /// Makes an answer that takes work in the number of entries, where it holds up nobody.
@@ -46,9 +46,14 @@ impl Context {
         self: Arc<Self>,
         make: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Option<T> {
-        let _desk = self.desks.acquire().await.ok()?;
-        let context = Arc::clone(&self);
-        tokio::task::spawn_blocking(move || make(&context)).await.ok()
+        let desk = Arc::clone(&self.desks).acquire_owned().await.ok()?;
+        let work = move || {
+            let answer = make(&self);
+            // Not before: whoever goes away leaves the work behind.
+            drop(desk);
+            answer
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 }
 
