@@ -14,7 +14,7 @@ use crate::domain::guard::REMOVAL_DELAY;
 use crate::domain::obstacles::CREDENTIALS_MISSING;
 use crate::domain::plan::Block;
 use crate::domain::reconciler::is_of_folder;
-use crate::domain::state::{State, Trouble};
+use crate::domain::state::{Record, State, Trouble};
 use crate::domain::time::{Timestamp, format_duration};
 
 /// What was told, so that nothing is told twice. Bounded by the number of entries and accounts.
@@ -61,7 +61,11 @@ impl Notices {
             };
             Some(((Subject::Entry(key.clone()), Topic::Failure), episode))
         });
-        let open = lasting.collect();
+        let dead = readers.records.iter().filter(|(_, record)| is_lapsed(record)).map(|(key, _)| {
+            let episode = Episode { suspected: Some(steady + SUSPICION), ..Episode::default() };
+            ((Subject::Entry(key.clone()), Topic::Risk), episode)
+        });
+        let open = lasting.chain(dead).collect();
         Self { readers, open }
     }
 
@@ -122,8 +126,7 @@ impl Notices {
                 self.tell(Subject::Entry(key.clone()), Topic::Risk, "at-risk".into(), &detail, &mut out);
             }
             Event::Lapsed { key } => {
-                let detail = "its URL has died";
-                self.tell(Subject::Entry(key.clone()), Topic::Risk, "lapsed".into(), detail, &mut out);
+                self.tell(Subject::Entry(key.clone()), Topic::Risk, LAPSED.into(), HAS_DIED, &mut out);
             }
             Event::Vanished { key, .. } => {
                 let detail = "the provider does not hold it any more; it is uploaded again";
@@ -228,6 +231,12 @@ impl Notices {
             let found = record.and_then(|record| record.live()).and_then(|handle| handle.url.as_deref());
             if found == Some(&*ending.url) {
                 self.end(subject, topic, out);
+            }
+        } else if episode.suspected.is_some_and(|at| at <= steady) && topic == Topic::Risk {
+            if record.is_some_and(|record| is_lapsed(record)) {
+                self.tell(subject.clone(), topic, LAPSED.into(), HAS_DIED, out);
+            } else {
+                self.open.remove(&name);
             }
         } else if episode.suspected.is_some_and(|at| at <= steady) {
             let trouble = record.and_then(|record| record.trouble.clone());
@@ -355,6 +364,13 @@ fn is_lasting(trouble: &Trouble) -> bool {
     (trouble.attempts == 0 || trouble.attempts >= LASTING_ATTEMPTS) && !is_of_folder(&trouble.detail)
 }
 
+/// Whether what was published has died, and should not have.
+fn is_lapsed(record: &Record) -> bool {
+    record.current.is_some() && record.live().is_none() && record.retired_at.is_none()
+}
+
+const LAPSED: &str = "lapsed";
+const HAS_DIED: &str = "its URL has died";
 const GUARD: Subject = Subject::System("guard");
 const FOLDER: Subject = Subject::System("folder");
 const STATE: Subject = Subject::System("state");

@@ -6,12 +6,15 @@ use std::time::Duration;
 use super::{Change, News, Notice, Subject, Topic};
 use crate::domain::time::Timestamp;
 
+/// Whom news are about and, where they are the end of something, of what: the end of a risk says nothing of a failure.
+type Slot = (Subject, Option<Topic>);
+
 /// The news for one hook, by whom they are about: of each, only the latest counts.
 #[derive(Debug)]
 pub struct Queue {
     topic: Topic,
-    waiting: BTreeMap<Subject, Item>,
-    running: Option<BTreeMap<Subject, Item>>,
+    waiting: BTreeMap<Slot, Item>,
+    running: Option<BTreeMap<Slot, Item>>,
     /// When the first and the last of those that wait came.
     came: Option<(Timestamp, Timestamp)>,
     /// Runs that failed in a row, and when the first of them did.
@@ -67,26 +70,23 @@ impl Queue {
         }
         // Two hooks may be slow in different ways: nobody is to hear of a failure after its end, or of an end after
         // a new beginning.
-        let over = |news: &News| if let News::Matter(matter) = news { matter.over } else { None };
-        let begins_again = notice.topic;
-        let ends = over(&notice.news);
-        let topic = self.topic;
-        let untrue = |item: &Item| ends == Some(topic) || over(&item.news) == Some(begins_again);
+        let is_ended = over(&notice.news) == Some(self.topic);
+        let untrue = [
+            is_ended.then_some((notice.subject.clone(), None)),
+            Some((notice.subject.clone(), Some(notice.topic))),
+        ];
         for items in [Some(&mut self.waiting), self.running.as_mut()].into_iter().flatten() {
-            if items.get(&notice.subject).is_some_and(untrue) {
-                items.remove(&notice.subject);
-            }
+            untrue.iter().flatten().for_each(|slot| drop(items.remove(slot)));
         }
     }
 
     fn add(&mut self, subject: &Subject, news: &News, steady: Timestamp) {
-        let item = match self.waiting.remove(subject) {
+        let slot = (subject.clone(), over(news));
+        let item = match self.waiting.remove(&slot) {
             Some(older) => joined(older, news.clone()),
             None => Some(Item { news: news.clone(), tried: false }),
         };
-        if let Some(item) = item {
-            self.waiting.insert(subject.clone(), item);
-        }
+        self.waiting.extend(item.map(|item| (slot, item)));
         let first = self.came.map_or(steady, |(first, _)| first);
         self.came = Some((first, steady));
     }
@@ -117,7 +117,7 @@ impl Queue {
         let items = std::mem::replace(&mut self.waiting, rest);
         // The rest has waited long enough.
         self.came = None;
-        let news = items.iter().map(|(subject, item)| (subject.clone(), item.news.clone())).collect();
+        let news = items.iter().map(|((subject, _), item)| (subject.clone(), item.news.clone())).collect();
         self.running = Some(items);
         Some(Batch { news, more: self.waiting.len() })
     }
@@ -140,13 +140,13 @@ impl Queue {
         };
         self.failures += 1;
         self.not_before = steady + *wait;
-        for (subject, older) in items {
+        for (slot, older) in items {
             let older = Item { tried: true, ..older };
-            let item = match self.waiting.remove(&subject) {
+            let item = match self.waiting.remove(&slot) {
                 Some(newer) => joined(older, newer.news),
                 None => Some(older),
             };
-            self.waiting.extend(item.map(|item| (subject, item)));
+            self.waiting.extend(item.map(|item| (slot, item)));
         }
         Setback::Again(*wait)
     }
@@ -154,6 +154,11 @@ impl Queue {
     fn calm_down(&mut self) {
         (self.failures, self.failing_since, self.not_before) = (0, None, Timestamp::MIN);
     }
+}
+
+/// What it is the end of, if it is one.
+fn over(news: &News) -> Option<Topic> {
+    if let News::Matter(matter) = news { matter.over } else { None }
 }
 
 /// Both in one; `None` where the newer one takes back what nobody was told.

@@ -281,6 +281,21 @@ fn after_a_restart_what_still_fails_is_told_once_more_and_nothing_else() {
     assert!(shown.wake(at(60)).is_empty(), "it is mended by now");
 }
 
+#[test]
+fn after_a_restart_a_url_that_is_still_dead_is_told_once_more_and_so_is_its_end() {
+    let dead = || record("", "x");
+    let mut notices = Notices::new(state(&[("a", dead())]), at(0));
+    assert!(notices.wake(at(59)).is_empty());
+    assert_eq!(said(&notices.wake(at(60))), ["risk a lapsed"]);
+    assert!(notices.event(&uploaded("u2"), at(70)).is_empty(), "readers do not find it yet");
+    let told = said(&notices.published(state(&[("a", record("u2", "x"))]), at(71)));
+    assert_eq!(told, ["change a new", "recover a lapsed of risk"]);
+    let mut mended = Notices::new(state(&[("a", dead())]), at(0));
+    drop(mended.event(&uploaded("u2"), at(5)));
+    assert_eq!(said(&mended.published(state(&[("a", record("u2", "x"))]), at(6))), ["change a new"]);
+    assert!(mended.wake(at(600)).is_empty() && mended.wake_at().is_none());
+}
+
 // Queues
 
 fn change(was: &str, is: &str) -> Notice {
@@ -389,6 +404,18 @@ fn what_a_failed_run_may_have_told_is_taken_back_aloud() {
     queue.hear(&change("x2", "x1"), at(1));
     queue.failed(at(2));
     assert_eq!(told(&mut queue), ["renewed x1 x1"]);
+}
+
+#[test]
+fn the_ends_of_a_risk_and_of_a_failure_are_both_told() {
+    let mut queue = Queue::new(Topic::Recover);
+    queue.hear(&matter(Topic::Recover, Some(Topic::Risk)), at(0));
+    queue.hear(&matter(Topic::Recover, Some(Topic::Failure)), at(1));
+    assert_eq!(told(&mut queue).len(), 2);
+    // One of them begins again before anybody was told.
+    queue.hear(&matter(Topic::Risk, None), at(2));
+    assert_eq!(queue.failed(at(3)), Setback::Again(Duration::from_secs(5)));
+    assert_eq!(told(&mut queue).len(), 1);
 }
 
 #[test]
