@@ -32,6 +32,7 @@ use crate::domain::notice::{Notice, Notices, Queue, Setback};
 use crate::domain::state::State;
 use crate::domain::time::{Timestamp, format_duration};
 use crate::local::clock::Clock;
+use crate::local::state_store::read_only;
 use crate::provider::credentials::Lookups;
 
 /// The hooks of a daemon. They follow what the config says.
@@ -98,12 +99,18 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// From now on the hooks of this manifest's config count.
+    /// From now on the hooks of this manifest's config count. May wait for the disk with the state.
     pub fn follow(&self, manifest: &Manifest) {
         let options = manifest.hooks.clone().filter(|options| !options.hooks.is_empty());
-        self.wanted.store(options.is_some(), Ordering::Relaxed);
+        let begins = !self.wanted.swap(options.is_some(), Ordering::Relaxed) && options.is_some();
         let runner = Runner::new(Arc::clone(&self.lookups), &self.state_file, manifest);
         self.send(Heard::Follow(options, runner));
+        // Or else nothing could be told before the next publication but one.
+        let recorded =
+            self.state_file.parent().filter(|_| begins).and_then(|folder| read_only(folder).ok()?);
+        if let Some(loaded) = recorded {
+            self.send(Heard::Published(Arc::new(loaded.state)));
+        }
     }
 
     fn is_wanted(&self) -> bool {

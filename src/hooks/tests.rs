@@ -369,3 +369,19 @@ async fn a_hook_that_is_mended_is_told_what_the_broken_one_was_not() {
     assert_eq!(files(&lines(&mended, 1).await[0]), ["a new"]);
     told.hooks.stop().await;
 }
+
+#[tokio::test]
+async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state_file, told) = (folder.path().join("state.json"), folder.path().join("told"));
+    let state = State { lineage: "l".into(), serial: 1, root: None, records: BTreeMap::new() };
+    std::fs::write(&state_file, crate::domain::state_format::encode(&state)).unwrap();
+    let (lookups, clock) = (Arc::new(ProcessEnvironment), Arc::new(SystemClock::new()));
+    let hooks = Hooks::start(&manifest(Vec::new()), state_file, lookups, clock);
+    let mut observer = hooks.hearing(Box::new(Nobody));
+    let hook = Hook { topic: Topic::Risk, target: appending(&told) };
+    hooks.follower().follow(&manifest(vec![hook]));
+    observer.event(&Event::FolderUnusable { detail: "it is not there".to_owned() });
+    assert_eq!(lines(&told, 1).await[0]["system"][0]["class"], "folder-unusable");
+    hooks.stop().await;
+}
