@@ -1,6 +1,7 @@
 //! Real programs and a real receiver: how runs end, and what they are told.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -375,7 +376,8 @@ async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
     let folder = tempfile::tempdir().unwrap();
     let (state_file, told) = (folder.path().join("state.json"), folder.path().join("told"));
     let state = State { lineage: "l".into(), serial: 1, root: None, records: BTreeMap::new() };
-    std::fs::write(&state_file, crate::domain::state_format::encode(&state)).unwrap();
+    let mut file = std::fs::File::create(&state_file).unwrap();
+    file.write_all(&crate::domain::state_format::encode(&state)).unwrap();
     let (lookups, clock) = (Arc::new(ProcessEnvironment), Arc::new(SystemClock::new()));
     let hooks = Hooks::start(&manifest(Vec::new()), state_file, lookups, clock);
     let mut observer = hooks.hearing(Box::new(Nobody));
