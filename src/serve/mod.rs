@@ -117,6 +117,14 @@ async fn move_to(
     if wanted == listening.as_ref().map(Listening::place) {
         return Ok(());
     }
+    if let (Some(Listen::Tcp(wanted)), Some(Listen::Tcp(present))) =
+        (wanted, listening.as_ref().map(Listening::place))
+        && wanted.port() == present.port()
+        && let Some(before) = listening.take()
+    {
+        // The same port of all addresses is in use as long as that of one of them is.
+        before.stop().await;
+    }
     let next = match wanted {
         Some(place) => Some(Listening::start(place, context).await?),
         None => None,

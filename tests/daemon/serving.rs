@@ -282,6 +282,22 @@ fn another_address_is_followed_by_a_reload_and_a_bad_one_leaves_the_old() {
 }
 
 #[test]
+fn the_same_port_of_all_addresses_is_followed_by_a_reload() {
+    let address = free_address();
+    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
+    put(&stage.beside("token"), PASSWORD);
+    let mut daemon = run(&stage);
+    until_status(&stage, &address, "/livez", 200);
+    let (_, port) = address.split_once(':').unwrap();
+    configure(&stage, &format!("[serve]\nlisten = \"0.0.0.0:{port}\"\n"));
+    daemon.signal("HUP");
+    let elsewhere = format!("127.0.0.2:{port}");
+    stage.until("it answers at another address of this machine", || TcpStream::connect(&elsewhere).is_ok());
+    until_status(&stage, &address, "/livez", 200);
+    daemon.stop();
+}
+
+#[test]
 fn many_who_say_nothing_keep_nobody_else_from_being_renewed_and_make_no_flood() {
     let address = free_address();
     let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
