@@ -217,7 +217,8 @@ impl ContentHash {
     /// The first `digits` hexadecimal digits.
     #[must_use]
     pub fn prefix(&self, digits: usize) -> String {
-        let mut hex = self.to_string();
+        let bytes = &self.0[..digits.div_ceil(2).min(self.0.len())];
+        let mut hex = data_encoding::HEXLOWER.encode(bytes);
         hex.truncate(digits);
         hex
     }

@@ -29,7 +29,7 @@ pub use hook::{Hook, HookOptions, Target, webhook_address};
 pub use parse::{Parsed, SOURCE_BYTES_MAX, Source, Sources, parse};
 pub use problem::{Excerpt, Label, Problem, Severity, SourceName, Span};
 pub use schema::{reference, schema};
-pub use select::{NeverEntry, TEMPORARY_PREFIX};
+pub use select::{NeverEntry, Selected, TEMPORARY_PREFIX};
 pub use serve::{Listen, ServeOptions};
 pub use template::{BadTemplate, IdTemplate};
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use smallvec::SmallVec;
+
 use super::glob::{Matcher, Subject, has_dotted_segment};
 use super::location::below;
 use super::{Files, Manifest, Rule};
@@ -12,6 +14,9 @@ use crate::domain::media_type;
 
 /// How the names of our own temporary files begin.
 pub const TEMPORARY_PREFIX: &str = ".mediakeep-tmp-";
+
+/// Providers, each with the index of the rule that says so. Asked for every file, and hardly ever more than two.
+pub type Selected = SmallVec<[(ProviderName, usize); 2]>;
 
 /// Why a path is never an entry, whatever a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +78,8 @@ impl Manifest {
     /// file is no entry.
     ///
     /// A rule that names the file beats a glob; among globs, the last one in the manifest wins.
-    pub fn selected(&self, path: &RelPath) -> Vec<(ProviderName, usize)> {
-        let mut selected: Vec<(ProviderName, usize)> = Vec::new();
+    pub fn selected(&self, path: &RelPath) -> Selected {
+        let mut selected = Selected::new();
         self.visit_winners(path, |provider, rule| selected.push((provider.clone(), rule)));
         selected.sort_unstable();
         selected
@@ -95,7 +100,7 @@ impl Manifest {
         if self.index.never_entry(path).is_some() {
             return;
         }
-        let mut seen: Vec<&ProviderName> = Vec::new();
+        let mut seen: SmallVec<[&ProviderName; 2]> = SmallVec::new();
         let mut take = |rule: usize| {
             for provider in &self.rules[rule].to {
                 if !seen.contains(&provider) {

@@ -241,7 +241,7 @@ fn placeholders_help() -> String {
 
 /// A text as an ID. Refuses what no ID may be, at whatever provider: the built URL would lead elsewhere.
 fn check_id(id: &str) -> Result<MediaId, String> {
-    if id.contains('\\') || id.chars().any(char::is_control) {
+    if id.chars().any(|char| char == '\\' || char.is_control()) {
         return Err("gives an ID with a backslash or a control character".to_owned());
     }
     for segment in id.split('/') {

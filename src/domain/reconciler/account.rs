@@ -235,9 +235,8 @@ impl Reconciler {
                 None => drop(self.accounts.insert(name.clone(), Account::new(config.clone()))),
             }
         }
-        let needed: BTreeSet<&ProviderName> = self.entries.keys().map(|key| &key.provider).collect();
-        let manifest = &self.manifest;
-        self.accounts.retain(|name, _| manifest.providers.contains_key(name) || needed.contains(name));
+        let is_needed = |name: &ProviderName| self.entries.keys().any(|key| key.provider == *name);
+        self.accounts.retain(|name, _| self.manifest.providers.contains_key(name) || is_needed(name));
         self.learn_patience();
     }
 
@@ -272,7 +271,10 @@ impl Reconciler {
                 }
                 if account.scope.as_ref() != Some(&scope) {
                     account.scope = Some(scope);
-                    self.dirty.extend(self.entries.keys().filter(|key| key.provider == *provider).cloned());
+                    if !self.all_dirty {
+                        let of_account = self.entries.keys().filter(|key| key.provider == *provider);
+                        self.dirty.extend(of_account.cloned());
+                    }
                 }
             }
             Err(detail) => {

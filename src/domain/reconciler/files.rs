@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::entries::Place;
 use super::entry::Entry;
 use super::recording::Visible;
 use super::{Capacity, Effect, Event, Mode, Reconciler, Turn};
@@ -153,6 +154,32 @@ impl Files {
         self.looks_by_time.insert((at, path));
     }
 
+    /// Notes which files are as they were, and returns the others. Both are in the order of paths, so one walk along them
+    /// does it for a look at everything.
+    fn news(
+        &mut self,
+        seen: Vec<(RelPath, Observation)>,
+        coverage: &Coverage,
+    ) -> Vec<(RelPath, Observation)> {
+        if *coverage != Coverage::Everything {
+            return seen;
+        }
+        let generation = self.generation;
+        let mut known = self.known.iter_mut().peekable();
+        let mut is_news = |(path, observation): &(RelPath, Observation)| {
+            while known.next_if(|(known, _)| **known < *path).is_some() {}
+            let state = known.peek_mut().filter(|(known, _)| **known == *path).map(|(_, state)| state);
+            let unchanged = state.filter(|state| state.observation.as_ref() == Some(observation));
+            let waits = matches!(observation, Observation::Settling { .. });
+            match unchanged.filter(|_| !waits) {
+                Some(state) => state.generation = generation,
+                None => return true,
+            }
+            false
+        };
+        seen.into_iter().filter(&mut is_news).collect()
+    }
+
     pub(super) fn next_look(&self) -> Option<Timestamp> {
         if self.scan != Scan::Idle {
             return None;
@@ -182,21 +209,20 @@ impl Reconciler {
     pub(super) fn apply_manifest(&mut self, now: Now) {
         self.apply_accounts();
         let mut incomplete: Vec<RelPath> = self.manifest.literal_files().cloned().collect();
-        let mut selected: Vec<(ProviderName, usize)> = Vec::new();
+        let mut selected = manifest::Selected::new();
         let mut open = 0;
-        let mut path = None;
-        for (key, entry) in &mut self.entries {
-            if path != Some(&key.path) {
-                incomplete.extend(path.filter(|_| open > 0).cloned());
-                path = Some(&key.path);
+        let mut path: Option<RelPath> = None;
+        self.entries.for_each_mut(|key, entry| {
+            if path.as_ref() != Some(&key.path) {
+                incomplete.extend(path.replace(key.path.clone()).filter(|_| open > 0));
                 selected = self.manifest.selected(&key.path);
                 open = selected.len();
             }
             let rule = selected.iter().find(|(provider, _)| *provider == key.provider);
             open -= usize::from(rule.is_some());
             entry.rule = rule.and_then(|(_, rule)| u32::try_from(*rule).ok());
-        }
-        incomplete.extend(path.filter(|_| open > 0).cloned());
+        });
+        incomplete.extend(path.filter(|_| open > 0));
         for path in &incomplete {
             self.select(path, now.steady);
         }
@@ -262,20 +288,20 @@ impl Reconciler {
         });
         for (provider, rule) in selected {
             let key = EntryKey { path: path.clone(), provider };
-            self.entries.entry(key).or_default().rule = u32::try_from(rule).ok();
+            self.entries.get_or_default(key).rule = u32::try_from(rule).ok();
         }
     }
 
     /// All entries, each with what is known of its file. Both are kept in the order of paths, so one walk along them
     /// does it, where a look-up for each costs several times as much.
-    pub(super) fn entries_and_files(&self) -> Vec<(EntryKey, Option<Observation>)> {
+    pub(super) fn entries_and_files(&self) -> Vec<(EntryKey, Place, Option<Observation>)> {
         let mut files = self.files.known.iter().peekable();
-        let mut with_file = |key: &EntryKey| {
+        let mut with_file = |(key, place): (&EntryKey, Place)| {
             while files.next_if(|(path, _)| **path < key.path).is_some() {}
             let file = files.peek().filter(|(path, _)| **path == key.path);
-            (key.clone(), file.and_then(|(_, state)| state.observation.clone()))
+            (key.clone(), place, file.and_then(|(_, state)| state.observation.clone()))
         };
-        self.entries.keys().map(&mut with_file).collect()
+        self.entries.keys_and_places().map(&mut with_file).collect()
     }
 
     /// The entries of a file.
@@ -283,8 +309,7 @@ impl Reconciler {
         // '-' is the smallest name that a provider can have.
         let Ok(smallest) = ProviderName::new("-") else { return Vec::new() };
         let from = EntryKey { path: path.clone(), provider: smallest };
-        let range = self.entries.range((Bound::Included(from), Bound::Unbounded));
-        range.map(|(key, _)| key).take_while(|key| key.path == *path).cloned().collect()
+        self.entries.keys_from(from).take_while(|key| key.path == *path).cloned().collect()
     }
 
     pub(super) fn is_literal(&self, entry: &Entry) -> bool {
@@ -325,7 +350,7 @@ impl Reconciler {
         for path in &report.unreadable_folders {
             turn.events.push(Event::SubfolderUnreadable { path: path.clone() });
         }
-        for (path, observation) in report.files {
+        for (path, observation) in self.files.news(report.files, &report.coverage) {
             self.observe(&path, observation, turn);
         }
         for path in self.unseen(&report.coverage) {

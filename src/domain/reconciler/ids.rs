@@ -3,8 +3,11 @@
 //! An ID with its content's hash in it can only ever hold that content. Any other is a place: an upload there
 //! replaces what lies there, whether or not the reply arrives.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use nohash_hasher::IntMap;
+use smallvec::SmallVec;
 
 use super::entry::Entry;
 use super::recording::Visible;
@@ -18,14 +21,17 @@ use crate::domain::renewal_id;
 use crate::domain::state::{Handle, Record};
 use crate::domain::time::Timestamp;
 
+/// Hardly ever more than one.
+type Several<T> = SmallVec<[T; 1]>;
+
 /// Who has a handle, be it an older one, under an ID that other content can come to lie under; by a digest of
 /// provider and ID.
 #[derive(Debug, Default)]
-pub(super) struct Places(HashMap<u64, Vec<EntryKey>>);
+pub(super) struct Places(IntMap<u64, Several<EntryKey>>);
 
 impl Places {
     fn at(&self, place: u64) -> &[EntryKey] {
-        self.0.get(&place).map_or(&[], Vec::as_slice)
+        self.0.get(&place).map_or(&[], SmallVec::as_slice)
     }
 
     /// Makes an entry stand where its handles are.
@@ -35,7 +41,7 @@ impl Places {
         }
         for place in before {
             if let Some(there) = self.0.get_mut(place) {
-                there.retain(|other| other != key);
+                there.retain(|other| *other != *key);
                 if there.is_empty() {
                     self.0.remove(place);
                 }
@@ -49,7 +55,7 @@ impl Places {
 
 /// Who waits for what becomes of another entry under an ID, by its digest. Each waits at the ID that it claims.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(HashMap<u64, BTreeSet<EntryKey>>);
+pub(super) struct Waiting(IntMap<u64, BTreeSet<EntryKey>>);
 
 impl Waiting {
     pub(super) fn join(&mut self, claim: u64, key: &EntryKey) {
@@ -83,22 +89,23 @@ pub(super) enum Rival {
 impl Reconciler {
     /// Finds all of them anew: a table that comes, or becomes another kind, changes what is a place.
     pub(super) fn find_places(&mut self) {
-        self.places = Places(HashMap::with_capacity(self.entries.len()));
+        self.places =
+            Places(IntMap::with_capacity_and_hasher(self.entries.len(), BuildHasherDefault::default()));
         self.claims.reserve(self.entries.len());
-        for (key, entry) in &self.entries {
+        for (key, entry) in self.entries.iter() {
             let places = self.places_of(key, entry.record.as_deref());
             self.places.follow(key, &[], &places);
         }
     }
 
     /// Where an entry's handles are, as far as other content can come to lie there. Each place once, in order.
-    pub(super) fn places_of(&self, key: &EntryKey, record: Option<&Record>) -> Vec<u64> {
+    pub(super) fn places_of(&self, key: &EntryKey, record: Option<&Record>) -> Several<u64> {
         let naming = self.accounts.get(&key.provider).map(|account| account.config.kind.capabilities.naming);
-        let Some(record) = record.filter(|_| naming == Some(Naming::Client)) else { return Vec::new() };
+        let Some(record) = record.filter(|_| naming == Some(Naming::Client)) else { return Several::new() };
         let live = record.live().map(|live| (&live.id, &live.hash));
         let older = record.previous.iter().map(|older| (&older.id, &older.hash));
         let places = live.into_iter().chain(older).filter(|(id, hash)| is_a_place(id, hash));
-        let mut places: Vec<u64> = places.map(|(id, _)| claim_of(key, id)).collect();
+        let mut places: Several<u64> = places.map(|(id, _)| claim_of(key, id)).collect();
         places.sort_unstable();
         places.dedup();
         places
@@ -342,7 +349,7 @@ pub(super) fn restore(verdict: &mut Verdict, steady: Timestamp) {
 
 /// Whether other content than this can come to lie under an ID.
 fn is_a_place(id: &MediaId, hash: &ContentHash) -> bool {
-    !id.as_str().contains(&blake3::Hash::from_bytes(hash.0).to_hex()[..HASH_DIGITS])
+    !id.as_str().contains(&hash.prefix(HASH_DIGITS))
 }
 
 /// The shortest hash that an ID can hold.

@@ -5,6 +5,7 @@
 //! next moment comes.
 
 mod account;
+mod entries;
 mod entry;
 mod files;
 mod ids;
@@ -18,15 +19,17 @@ mod verifying;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use account::Account;
+use entries::Entries;
 use entry::Entry;
 use files::Files;
 pub(in crate::domain) use files::is_of_folder;
 use ids::{Places, Waiting};
+use nohash_hasher::IntMap;
 pub use recording::LastWords;
 use recording::Recording;
 pub use report::{AccountOverview, Capacity, Listed, Overview, Summary};
@@ -146,9 +149,9 @@ pub struct Reconciler {
     seed: u64,
     manifest: Arc<Manifest>,
     accounts: BTreeMap<ProviderName, Account>,
-    entries: BTreeMap<EntryKey, Entry>,
+    entries: Entries,
     /// Who may use an ID at a provider, by a digest of both. Only ever asked for one, so order is no matter.
-    claims: HashMap<u64, EntryKey>,
+    claims: IntMap<u64, EntryKey>,
     /// Who is published under an ID that other content can come to lie under.
     places: Places,
     files: Files,
@@ -189,8 +192,8 @@ impl Reconciler {
             mode,
             seed,
             accounts: BTreeMap::new(),
-            entries: BTreeMap::new(),
-            claims: HashMap::new(),
+            entries: Entries::default(),
+            claims: IntMap::default(),
             places: Places::default(),
             files: Files::new(now.steady),
             agenda: BTreeSet::new(),
@@ -239,8 +242,8 @@ impl Reconciler {
     fn review_dirty(&mut self, turn: &mut Turn) {
         if std::mem::take(&mut self.all_dirty) {
             self.dirty.clear();
-            for (key, seen) in self.entries_and_files() {
-                self.review(&key, seen.as_ref(), turn);
+            for (key, place, seen) in self.entries_and_files() {
+                self.review_at(&key, place, seen.as_ref(), turn);
             }
         }
         while let Some(key) = self.dirty.pop_first() {

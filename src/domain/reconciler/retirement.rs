@@ -155,7 +155,7 @@ impl Reconciler {
     /// What of a plan's leaving entries would leave at this moment, and whether the guard would hold that back.
     fn find_overdue(&mut self, now: Now) {
         let is_overdue = |key: &&EntryKey| {
-            let entry = self.entries.get(*key);
+            let entry = self.entries.get(key);
             let leaves = entry.and_then(|entry| self.leaves_after(guard::REMOVAL_DELAY, key, entry));
             leaves.is_some_and(|at| at <= now.steady)
         };
@@ -273,7 +273,7 @@ impl Reconciler {
         let ended =
             ended.iter().filter(|ended| is_lost(ended.retired_at, &ended.provider, ended.hash)).count();
         let lost = |key: &&EntryKey| {
-            let record = self.entries.get(*key).and_then(|entry| entry.record.as_ref());
+            let record = self.entries.get(key).and_then(|entry| entry.record.as_ref());
             let hash = record.and_then(|record| record.current.as_ref()).map(|handle| handle.hash);
             hash.is_none_or(|hash| !still_there.contains(&(&key.provider, hash)))
         };
@@ -300,7 +300,7 @@ impl Reconciler {
 
     /// A rule that lost all its files, if there is one.
     fn emptied_rule(&self, lost: &[&EntryKey]) -> Option<String> {
-        let rules_of_lost = lost.iter().filter_map(|key| self.entries.get(*key)?.rule);
+        let rules_of_lost = lost.iter().filter_map(|key| self.entries.get(key)?.rule);
         let emptied: BTreeSet<u32> = rules_of_lost.collect();
         if emptied.is_empty() {
             return None;

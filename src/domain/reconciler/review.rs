@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::entries::Place;
 use super::entry::{Entry, Lane, Standing};
 use super::files::is_of_folder;
 use super::recording::Visible;
@@ -18,11 +19,24 @@ use crate::domain::time::{Now, Timestamp};
 impl Reconciler {
     /// Looks at an entry anew; `seen` is what is known of its file.
     pub(super) fn review(&mut self, key: &EntryKey, seen: Option<&Observation>, turn: &mut Turn) {
+        if let Some(place) = self.entries.find(key) {
+            self.review_at(key, place, seen, turn);
+        }
+    }
+
+    /// The same for whoever knows where the entry is.
+    pub(super) fn review_at(
+        &mut self,
+        key: &EntryKey,
+        place: Place,
+        seen: Option<&Observation>,
+        turn: &mut Turn,
+    ) {
         #[cfg(test)]
         {
             self.reviews += 1;
         }
-        let Some(mut entry) = self.detach(key) else { return };
+        let Some(mut entry) = self.entries.at_mut(place).map(std::mem::take) else { return };
         self.unplace(key, &mut entry);
         self.let_the_dead_go(key, &mut entry, turn);
         self.note_absence(key, &mut entry, seen, turn);
@@ -34,7 +48,9 @@ impl Reconciler {
         } else {
             self.decide(key, &mut entry, seen, turn);
         }
-        self.attach(key, entry);
+        if let Some(vacant) = self.entries.at_mut(place) {
+            *vacant = entry;
+        }
     }
 
     /// Takes an entry out of its place, to work on it without looking it up again and again.

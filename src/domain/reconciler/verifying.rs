@@ -86,7 +86,7 @@ impl Account {
 impl Reconciler {
     /// Accounts that renew under new IDs say so in what they recorded.
     pub(super) fn remember_new_ids(&mut self) {
-        for (key, entry) in &self.entries {
+        for (key, entry) in self.entries.iter() {
             let handle = entry.record.as_ref().and_then(|record| record.current.as_ref());
             if handle.is_some_and(|handle| renewal_id::original(&handle.id).is_some())
                 && let Some(account) = self.accounts.get_mut(&key.provider)
@@ -209,7 +209,7 @@ impl Reconciler {
             self.vanish(key, *life, turn);
         }
         for (key, life) in &first {
-            match self.entries.get_mut(*key).filter(|_| doubted) {
+            match self.entries.get_mut(key).filter(|_| doubted) {
                 Some(entry) => {
                     entry.missed = true;
                     self.dirty.insert((*key).clone());

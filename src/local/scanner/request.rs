@@ -20,7 +20,7 @@ pub(super) fn everything(look: &Look<'_>, interest: &Interest, threads: usize) -
     let literals = interest.literals();
     let tasks = not_found(look, &all, literals.iter().map(|path| (path, Hint::Touched)));
     all.extend(run_few(look, tasks, threads));
-    (Coverage::Everything, Findings::merge(all))
+    (Coverage::Everything, merge(all))
 }
 
 /// Looks at these paths, what lies below them, and the links that lead to any of it.
@@ -46,9 +46,7 @@ pub(super) fn paths(
     all.push(unreadable);
     let tasks = not_found(look, &all, literals.iter().map(|(path, hint)| (path, *hint)));
     all.extend(run_few(look, tasks, threads));
-    let mut findings = Findings::merge(all);
-    name_each_file_once(&mut findings.files);
-    (Coverage::Paths(wanted.into_keys().collect()), findings)
+    (Coverage::Paths(wanted.into_keys().collect()), merge(all))
 }
 
 fn with_links(
@@ -103,11 +101,14 @@ fn run_few(look: &Look<'_>, tasks: Vec<Task>, threads: usize) -> Vec<Findings> {
     run(look, tasks, threads)
 }
 
-/// A path can be asked for by itself, as a part of a folder and as a link: the answer that knows more counts.
-fn name_each_file_once(files: &mut Vec<(RelPath, Observation)>) {
+/// All findings in the order of paths, which is that of what is known of them. A path can be asked for by itself, as a
+/// part of a folder and as a link: the answer that knows more counts.
+fn merge(all: Vec<Findings>) -> Findings {
     let knows_less = |observation: &Observation| matches!(observation, Observation::Settling { .. });
-    files.sort_by(|(one, observed), (other, observed_too)| {
+    let mut findings = Findings::merge(all);
+    findings.files.sort_by(|(one, observed), (other, observed_too)| {
         one.cmp(other).then(knows_less(observed).cmp(&knows_less(observed_too)))
     });
-    files.dedup_by(|(next, _), (kept, _)| next == kept);
+    findings.files.dedup_by(|(next, _), (kept, _)| next == kept);
+    findings
 }
