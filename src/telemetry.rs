@@ -3,10 +3,14 @@
 //! Names of files are always logged as quoted values, so that a name with a line break in it cannot forge a line.
 
 mod journal;
+mod queue;
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use journal::Journal;
+use queue::{Due, Queue};
+use tracing::dispatcher::{self, Dispatch};
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -48,31 +52,123 @@ pub enum Verbosity {
     Everything,
 }
 
-/// Sends log lines to `writer`, or to the journal, from now on. Does nothing where that has been done before. Says
-/// which format it is: text where no journal listens.
-pub fn start<W>(format: Format, verbosity: Verbosity, writer: W) -> Format
+/// Who waits for whoever reads what is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whoever says it: nothing is lost. The journal is never waited for all the same.
+    Waiting,
+    /// A thread of its own: a pipe that nobody empties or a journal that hangs holds nobody up, and what it does not
+    /// take is lost and counted.
+    Queued,
+}
+
+/// Something that was said, on its way to the one thread that writes.
+#[derive(Debug)]
+enum Said {
+    /// To the journal.
+    Entry(journal::Entry),
+    /// To standard error.
+    Text(Vec<u8>),
+}
+
+static QUEUE: OnceLock<Arc<Queue<Said>>> = OnceLock::new();
+
+/// Sends log lines to standard error, or to the journal, from now on. Does nothing where that has been done before.
+/// Says which format it is: text where no journal listens.
+pub fn start(format: Format, verbosity: Verbosity, delivery: Delivery) -> Format {
+    match format {
+        Format::Journal => {
+            start_journal(verbosity).map_or_else(|_| start(Format::Text, verbosity, delivery), |()| format)
+        }
+        Format::Text | Format::Json => {
+            let direct = lines(format, verbosity, io::stderr);
+            let queue = match delivery {
+                Delivery::Queued => queue(direct.clone(), "whoever reads standard error").ok(),
+                Delivery::Waiting => None,
+            };
+            let from_here =
+                queue.map_or(direct, |queue| lines(format, verbosity, move || ToQueue(queue.clone())));
+            drop(from_here.try_init());
+            format
+        }
+    }
+}
+
+fn start_journal(verbosity: Verbosity) -> io::Result<()> {
+    let direct = tracing_subscriber::registry().with(filter(verbosity)).with(journal::connect()?);
+    let entries = journal::Entries(queue(direct.into(), "the journal")?);
+    drop(tracing_subscriber::registry().with(filter(verbosity)).with(entries).try_init());
+    Ok(())
+}
+
+/// Log lines as text or JSON.
+fn lines<W>(format: Format, verbosity: Verbosity, writer: W) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    if format == Format::Journal {
-        return match Journal::connect() {
-            Ok(journal) => {
-                drop(tracing_subscriber::registry().with(filter(verbosity)).with(journal).try_init());
-                format
-            }
-            Err(_) => start(Format::Text, verbosity, writer),
-        };
-    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter(verbosity)).with_writer(writer);
     let builder = builder.with_target(false);
-    let colour = std::io::stderr().is_terminal();
-    let started = match format {
-        Format::Json => builder.json().flatten_event(true).try_init(),
-        Format::Text | Format::Journal => builder.with_ansi(colour).try_init(),
-    };
-    drop(started);
-    format
+    match format {
+        Format::Json => builder.json().flatten_event(true).finish().into(),
+        Format::Text | Format::Journal => builder.with_ansi(io::stderr().is_terminal()).finish().into(),
+    }
 }
+
+/// A queue whose thread writes as `direct` does.
+fn queue(direct: Dispatch, reader: &'static str) -> io::Result<Arc<Queue<Said>>> {
+    let queue = Arc::new(Queue::start(writer(direct, reader))?);
+    Ok(QUEUE.get_or_init(|| queue).clone())
+}
+
+/// Writes as `direct` does, and says what `reader` did not take.
+fn writer(direct: Dispatch, reader: &'static str) -> impl FnMut(Due<Said>) {
+    move |due| {
+        dispatcher::with_default(&direct, || match due {
+            Due::Line(Said::Entry(entry)) => entry.send(),
+            Due::Line(Said::Text(text)) => drop(io::stderr().write_all(&text)),
+            Due::Lost(lost) => warn!(lost, "{lost} log lines were lost, because {reader} did not take them"),
+        });
+    }
+}
+
+/// Puts whole lines into a queue.
+struct ToQueue(Arc<Queue<Said>>);
+
+impl Write for ToQueue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(Said::Text(line.to_vec()));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes what is no log line to standard error: after all that was logged before, and the same way.
+pub fn say(text: Vec<u8>) {
+    match QUEUE.get() {
+        Some(queue) => queue.push(Said::Text(text)),
+        // There is nobody left to be told.
+        None => drop(io::stderr().write_all(&text)),
+    }
+}
+
+/// When it is dropped, what was said before is written: for the end of a process. It waits for a second at most.
+#[derive(Debug)]
+#[must_use]
+pub struct LastWords;
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if let Some(queue) = QUEUE.get() {
+            // Where it is not, nobody reads, and nobody can be told.
+            let _ = queue.flush(FLUSH_MAX);
+        }
+    }
+}
+
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// HTTP and TLS libraries may log header values at their lowest levels: they are never let through.
 fn filter(verbosity: Verbosity) -> EnvFilter {

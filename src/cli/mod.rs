@@ -39,7 +39,7 @@ pub fn main() -> Exit {
         }
     };
     let global = &cli.global;
-    voice::begin(global);
+    let _last_words = voice::begin(&cli);
     match cli.command {
         Command::Run => service::run(global),
         Command::Sync(options) => service::sync(global, options.json),

@@ -7,11 +7,13 @@
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
-use super::args::{Global, LogFormat};
+use anstream::AutoStream;
+
+use super::args::{Cli, Command, LogFormat};
 use super::diagnostics::{self, ProblemRecord};
 use super::exit::Exit;
 use crate::domain::manifest::{Problem, Severity};
-use crate::telemetry::{self, Format, Verbosity};
+use crate::telemetry::{self, Delivery, Format, LastWords, Verbosity};
 
 /// How this process speaks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,8 +26,9 @@ struct Manner {
 
 static MANNER: OnceLock<Manner> = OnceLock::new();
 
-/// Speaks as the command line asks for, from now on.
-pub(super) fn begin(global: &Global) {
+/// Speaks as the command line asks for, from now on, and until what this returns is dropped.
+pub(super) fn begin(cli: &Cli) -> LastWords {
+    let global = &cli.global;
     let verbosity = match (global.quiet, global.verbose) {
         (true, _) => Verbosity::Quiet,
         (false, 0) => Verbosity::Normal,
@@ -36,13 +39,19 @@ pub(super) fn begin(global: &Global) {
         LogFormat::Json => Format::Json,
         LogFormat::Text => Format::for_people(),
     };
-    let format = telemetry::start(format, verbosity, std::io::stderr);
+    // A daemon must not wait for those who read its log; a pass is for those who do.
+    let delivery = match cli.command {
+        Command::Run => Delivery::Queued,
+        _ => Delivery::Waiting,
+    };
+    let format = telemetry::start(format, verbosity, delivery);
     // Set once, before anything is said.
     let _ = MANNER.set(Manner {
         json: format == Format::Json,
         journal: format == Format::Journal,
         quiet: global.quiet,
     });
+    LastWords
 }
 
 fn manner() -> Manner {
@@ -135,7 +144,10 @@ enum Priority {
 
 fn line(priority: Priority, text: &str) {
     let text = if manner().journal { with_priority(priority, text) } else { text.to_owned() };
-    drop(writeln!(anstream::stderr(), "{text}"));
+    let mut bytes = AutoStream::new(Vec::new(), AutoStream::choice(&std::io::stderr()));
+    if writeln!(bytes, "{text}").is_ok() {
+        telemetry::say(bytes.into_inner());
+    }
 }
 
 /// To the journal each line is an entry of its own.

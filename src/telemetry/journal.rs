@@ -3,14 +3,16 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber, Value};
+use tracing::{Event, Metadata, Subscriber, Value, dispatcher};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+
+use super::Said;
+use super::queue::Queue;
 
 /// Whether standard error goes to the journal, as it does in a service whose unit does not say otherwise.
 #[must_use]
@@ -21,51 +23,64 @@ pub(super) fn has_standard_error() -> bool {
     about.is_ok_and(|about| stream.to_str() == Some(&format!("{}:{}", about.st_dev, about.st_ino)))
 }
 
-/// Sends events to the journal.
-pub(super) struct Journal(tracing_journald::Layer);
+/// Sends events to the journal, and waits for it: not for a thread that has something else to do.
+///
+/// # Errors
+/// If no journal listens.
+pub(super) fn connect() -> io::Result<tracing_journald::Layer> {
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
+        ..PriorityMappings::new()
+    };
+    let layer = tracing_journald::layer()?
+        .with_field_prefix(Some("MEDIAKEEP".to_owned()))
+        .with_syslog_identifier("mediakeep".to_owned())
+        .with_priority_mappings(priorities);
+    Ok(layer)
+}
 
-impl Journal {
-    /// # Errors
-    /// If no journal listens.
-    pub(super) fn connect() -> io::Result<Self> {
-        let priorities = PriorityMappings {
-            info: Priority::Informational,
-            debug: Priority::Debug,
-            trace: Priority::Debug,
-            ..PriorityMappings::new()
-        };
-        let layer = tracing_journald::layer()?
-            .with_field_prefix(Some("MEDIAKEEP".to_owned()))
-            .with_syslog_identifier("mediakeep".to_owned())
-            .with_priority_mappings(priorities);
-        Ok(Self(layer))
+/// Puts events into a queue, as entries. Spans are not followed: nothing here opens one.
+pub(super) struct Entries(pub(super) Arc<Queue<Said>>);
+
+impl<S: Subscriber> Layer<S> for Entries {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        self.0.push(Said::Entry(Entry::of(event)));
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journal {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        self.0.on_new_span(attributes, id, context);
-    }
+/// An event that can go to another thread.
+#[derive(Debug)]
+pub(super) struct Entry {
+    metadata: &'static Metadata<'static>,
+    fields: Vec<(Field, String)>,
+}
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.0.on_record(id, values, context);
-    }
-
+impl Entry {
     /// The journal shows messages alone unless it is asked for more, and "uploaded" says little: the message is made
     /// the whole line.
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+    fn of(event: &Event<'_>) -> Self {
         let mut line = Line::default();
         event.record(&mut line);
-        let Some((last, _)) = line.fields.last() else { return };
+        let whole = line.whole();
+        let mut fields = line.fields;
+        if let Some((_, message)) = fields.iter_mut().find(|(field, _)| field.name() == MESSAGE) {
+            *message = whole;
+        }
+        Self { metadata: event.metadata(), fields }
+    }
+
+    /// Says it again, to this thread's subscriber.
+    pub(super) fn send(&self) {
+        let Some((last, _)) = self.fields.last() else { return };
         let nothing: (&Field, Option<&dyn Value>) = (last, None);
-        let message = line.whole();
         let mut values = [nothing; FIELDS_MAX];
-        for (place, (field, value)) in values.iter_mut().zip(&line.fields) {
-            let value = if field.name() == MESSAGE { &message } else { value };
+        for (place, (field, value)) in values.iter_mut().zip(&self.fields) {
             *place = (field, Some(value));
         }
-        let metadata = event.metadata();
-        self.0.on_event(&Event::new(metadata, &metadata.fields().value_set(&values)), context);
+        let values = self.metadata.fields().value_set(&values);
+        dispatcher::get_default(|direct| direct.event(&Event::new(self.metadata, &values)));
     }
 }
 
@@ -110,34 +125,49 @@ const FIELDS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
+    use std::time::Duration;
 
+    use tracing::Dispatch;
     use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::super::{queue::Due, writer};
     use super::*;
 
-    /// Keeps the whole line of each event.
-    struct Lines(Arc<Mutex<Vec<String>>>);
+    /// What becomes of an event on its way to the journal, as a subscriber there sees it.
+    struct Sent(Arc<Mutex<Vec<String>>>);
 
-    impl<S: Subscriber> Layer<S> for Lines {
+    impl<S: Subscriber> Layer<S> for Sent {
         fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
             let mut line = Line::default();
             event.record(&mut line);
-            self.0.lock().unwrap().push(line.whole());
+            let fields = line.fields.iter().map(|(field, value)| format!("{field}={value}"));
+            let metadata = event.metadata();
+            let said = format!("{} {} {:?}", metadata.level(), metadata.target(), fields.collect::<Vec<_>>());
+            self.0.lock().unwrap().push(said);
         }
     }
 
     #[test]
-    fn a_message_says_everything_in_one_line() {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let subscriber = tracing_subscriber::registry().with(Lines(lines.clone()));
+    fn a_message_says_everything_in_one_line_and_each_field_goes_by_itself_too() {
+        let sent = Arc::<Mutex<Vec<String>>>::default();
+        let direct = Dispatch::new(tracing_subscriber::registry().with(Sent(sent.clone())));
+        let mut write = writer(direct, "the journal");
+        write(Due::Lost(3));
+        let queue = Arc::new(Queue::start(write).unwrap());
+        let subscriber = tracing_subscriber::registry().with(Entries(queue.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(file = ?"a\nb.png", provider = %"plivo", reason = "new\n", bytes = 7, "uploaded");
-            tracing::warn!(left = Some("x"), absent = Option::<&str>::None, "{} ends", "it");
+            tracing::info!(target: "x", file = ?"a\nb.png", provider = %"plivo", reason = "new\n", bytes = 7, "uploaded");
+            tracing::warn!(target: "y", left = Some("x"), absent = Option::<&str>::None, "{} ends", "it");
         });
-        assert_eq!(
-            *lines.lock().unwrap(),
-            ["uploaded file=\"a\\nb.png\" provider=plivo reason=\"new\\n\" bytes=7", "it ends left=\"x\"",]
-        );
+        assert!(queue.flush(Duration::from_secs(20)));
+        let [lost, uploaded, ends] = &sent.lock().unwrap()[..] else { panic!("three events") };
+        let message = "message=3 log lines were lost, because the journal did not take them";
+        assert!(lost.starts_with("WARN mediakeep::telemetry ") && lost.contains(message), "{lost}");
+        assert!(lost.contains("lost=3"), "{lost}");
+        let message = r#"message=uploaded file="a\nb.png" provider=plivo reason="new\n" bytes=7"#;
+        let fields = [message, r#"file="a\nb.png""#, "provider=plivo", "reason=new\n", "bytes=7"];
+        assert_eq!(*uploaded, format!("INFO x {fields:?}"));
+        assert_eq!(*ends, format!("WARN y {:?}", [r#"message=it ends left="x""#, "left=x"]));
     }
 }

@@ -18,10 +18,16 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a command; what it says goes to the end of `log`.
-    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
+    pub(crate) fn start(command: Command, log: PathBuf) -> Self {
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        Self::start_with(command, log, file.into())
+    }
+
+    /// Starts a command that says what it has to say elsewhere.
+    pub(crate) fn start_with(mut command: Command, log: PathBuf, standard_error: Stdio) -> Self {
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let from = file.metadata().unwrap().len();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        command.stdin(Stdio::null()).stdout(file).stderr(standard_error);
         Self { child: command.spawn().unwrap(), log, from }
     }
 

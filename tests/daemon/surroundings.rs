@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::json;
 
+use crate::process::Process;
 use crate::stage::{ACCOUNT, AUTH_ID, PASSWORD, Stage, USER, file, files, pause, put, skip};
 
 #[test]
@@ -34,6 +37,28 @@ fn too_few_watches_are_told_with_the_remedy_and_everything_is_looked_at_now_and_
     assert_eq!(daemon.count("fs.inotify.max_user_watches = "), 1, "{}", daemon.said());
     daemon.stop();
     stage.nobody_was_let_down();
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_renewal_and_no_stop() {
+    let stage = Stage::new();
+    stage.manifest(&file("logo.png"));
+    stage.put("logo.png", "logo");
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    // What a service manager hands down when its journal hangs.
+    while ours.write(&[b' '; 4096]).is_ok() {}
+    ours.set_nonblocking(false).unwrap();
+    let standard_error = OwnedFd::from(ours).into();
+    let mut daemon = Process::start_with(stage.command(&["run", "-vv"]), stage.beside("log"), standard_error);
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until_uploaded_after("logo.png", "plivo", stage.now());
+    stage.put("logo.png", "new");
+    stage.until_content("logo.png", "bandwidth", "new");
+    daemon.signal("TERM");
+    assert!(daemon.wait(Duration::from_secs(12)).success());
+    stage.nobody_was_let_down();
+    drop(theirs);
 }
 
 #[test]
