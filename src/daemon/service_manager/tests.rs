@@ -137,9 +137,15 @@ fn a_service_manager_that_does_not_read_holds_nobody_up() {
         Err(std::io::ErrorKind::TimedOut.into())
     }
     let send = messenger(never);
-    for _ in 0..100 * MESSAGES_MAX {
-        send(&[NotifyState::Watchdog]);
-    }
+    let (done, is_done) = mpsc::channel();
+    // A thread of its own, so that a sender who waits fails the test and does not hang it.
+    std::thread::spawn(move || {
+        for _ in 0..100 * MESSAGES_MAX {
+            send(&[NotifyState::Watchdog]);
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(seconds(20)).expect("whoever sends waits for nobody");
 }
 
 #[test]
