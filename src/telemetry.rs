@@ -195,6 +195,7 @@ pub fn log(event: &Event) {
         Event::Failed { .. } | Event::SourceLost { .. } | Event::Blocked { .. } => log_trouble(event),
         Event::AccountStopped { .. }
         | Event::AccountRecovered { .. }
+        | Event::AccountGone { .. }
         | Event::AccountPaused { .. }
         | Event::AccountUnusable { .. }
         | Event::AccountUsable { .. }
@@ -264,6 +265,9 @@ fn log_account(event: &Event) {
             error!(%provider, %class, detail = ?detail, "the account gets no requests but probes until it answers");
         }
         Event::AccountRecovered { provider } => info!(%provider, "the account answers again"),
+        Event::AccountGone { provider } => {
+            info!(%provider, "the account that something was wrong with is not used any more");
+        }
         Event::AccountPaused { provider, wait } => {
             warn!(%provider, wait = format_duration(*wait), "the provider asks us to wait");
         }

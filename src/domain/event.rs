@@ -151,6 +151,11 @@ pub enum Event {
         /// The provider.
         provider: ProviderName,
     },
+    /// An account that something was wrong with is not used any more: its table is gone, or of another kind.
+    AccountGone {
+        /// The provider.
+        provider: ProviderName,
+    },
     /// A provider asked us to wait.
     AccountPaused {
         /// The provider.

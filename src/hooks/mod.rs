@@ -10,6 +10,7 @@ mod run;
 mod tests;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,12 +27,15 @@ pub(crate) use run::{Runner, label, unresolved};
 use run::HookError;
 
 use crate::daemon::{Observer, Readers, ScanProgress};
+use crate::domain::asset::ProviderName;
 use crate::domain::event::Event;
 use crate::domain::manifest::{Hook, HookOptions, Manifest};
 use crate::domain::notice::{Notice, Notices, Queue, Setback};
+use crate::domain::obstacles::AccountProblem;
 use crate::domain::state::State;
 use crate::domain::time::{Timestamp, format_duration};
 use crate::local::clock::Clock;
+use crate::local::obstacles_file;
 use crate::local::state_store::read_only;
 use crate::provider::credentials::Lookups;
 
@@ -52,7 +56,7 @@ enum Heard {
 }
 
 impl Hooks {
-    /// Starts the task. `state_file` is told to programs.
+    /// Starts the task. `state_file` is told to programs; what lies beside it says what was wrong before.
     #[must_use]
     pub fn start(
         manifest: &Manifest,
@@ -63,7 +67,10 @@ impl Hooks {
         let (inbox, heard) = unbounded_channel();
         let runner = Runner::new(Arc::clone(&lookups), &state_file, manifest);
         let follower = Follower { inbox, wanted: Arc::default(), state_file: state_file.into(), lookups };
-        let desk = Desk::new(heard, runner, clock);
+        let mut desk = Desk::new(heard, runner, clock);
+        if let Some((obstacles, _)) = follower.state_file.parent().and_then(obstacles_file::read) {
+            desk.noted = obstacles.accounts;
+        }
         let task = tokio::spawn(desk.work());
         follower.follow(manifest);
         Self { follower, task }
@@ -172,6 +179,8 @@ struct Desk {
     lines: Vec<Line>,
     /// `None` until it is known what readers find.
     notices: Option<Notices>,
+    /// What was wrong with accounts when the process before this one ended, until that is known to them.
+    noted: BTreeMap<ProviderName, AccountProblem>,
     runs: JoinSet<Result<(), HookError>>,
     stop_by: Option<Instant>,
 }
@@ -186,6 +195,7 @@ impl Desk {
             host: host(),
             lines: Vec::new(),
             notices: None,
+            noted: BTreeMap::new(),
             runs: JoinSet::new(),
             stop_by: None,
         }
@@ -236,7 +246,10 @@ impl Desk {
                 let told = notices.published(state, steady);
                 self.tell(&told, steady);
             }
-            (Heard::Published(state), none) => *none = Some(Notices::new(state, steady)),
+            (Heard::Published(state), none) => {
+                let notices = none.insert(Notices::new(state, steady));
+                notices.recall(std::mem::take(&mut self.noted));
+            }
             (Heard::Follow(options, runner), _) => self.follow(options, runner),
             (Heard::Stop, _) => {
                 self.stop_by.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
@@ -249,7 +262,7 @@ impl Desk {
         self.runner = runner;
         let Some(options) = options else {
             // What happens without hooks is not heard of, so that nothing of it is known later.
-            (self.lines, self.notices) = (Vec::new(), None);
+            (self.lines, self.notices, self.noted) = (Vec::new(), None, BTreeMap::new());
             return;
         };
         self.timeout = options.timeout;

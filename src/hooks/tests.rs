@@ -17,6 +17,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::lease::LeaseTerms;
 use crate::domain::manifest::{Hook, Setting, Target, fixtures};
 use crate::domain::notice::Topic;
+use crate::domain::obstacles::Obstacles;
 use crate::domain::state::Record;
 use crate::domain::testing::{handle, key};
 use crate::local::clock::SystemClock;
@@ -301,7 +302,7 @@ async fn events_reach_the_hooks_of_their_topic() {
     let folder = tempfile::tempdir().unwrap();
     let out = |topic: Topic| folder.path().join(topic.as_str());
     let mut told = Told::start(Topic::ALL.map(|topic| (topic, appending(&out(topic)))).to_vec());
-    let provider = crate::domain::asset::ProviderName::new("plivo").unwrap();
+    let provider = ProviderName::new("plivo").unwrap();
     let class = FailureClass::CredentialsRefused;
     told.observer.event(&Event::FolderUnusable { detail: "gone".to_owned() });
     told.observer.event(&Event::AccountStopped {
@@ -385,5 +386,30 @@ async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
     hooks.follower().follow(&manifest(vec![hook]));
     observer.event(&Event::FolderUnusable { detail: "it is not there".to_owned() });
     assert_eq!(lines(&told, 1).await[0]["system"][0]["class"], "folder-unusable");
+    hooks.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_that_a_restart_mended_is_told_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state_file, out) = (folder.path().join("state.json"), folder.path().join("told"));
+    let provider = ProviderName::new("plivo").unwrap();
+    let detail = "refused".into();
+    let problem = AccountProblem { kind: "credentials-refused".into(), detail, connected: true };
+    let obstacles = Obstacles { accounts: [(provider, problem)].into(), ..Obstacles::default() };
+    let clock = Arc::new(SystemClock::new());
+    obstacles_file::write(folder.path(), &obstacles, clock.now().wall).unwrap();
+    let hook = Hook { topic: Topic::Recover, target: appending(&out) };
+    let hooks = Hooks::start(&manifest(vec![hook]), state_file, Arc::new(ProcessEnvironment), clock);
+    let mut observer = hooks.hearing(Box::new(Nobody));
+    // Nothing was ever published.
+    let state = State { lineage: "l".into(), serial: 1, root: None, records: BTreeMap::new() };
+    observer.readers().unwrap()(&state);
+    let (key, url) = (key("a", "plivo"), "u".into());
+    let expires_at = Timestamp::from_unix_ms(0);
+    observer.event(&Event::Renewed { key, url, expires_at, from_kept_copy: false });
+    let body = &lines(&out, 1).await[0];
+    assert_eq!(body["accounts"][0]["class"], "credentials-refused", "{body}");
+    assert_eq!(body["accounts"][0]["over"], "failure");
     hooks.stop().await;
 }

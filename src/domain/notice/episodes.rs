@@ -11,7 +11,7 @@ use crate::domain::asset::{EntryKey, ProviderName};
 use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
 use crate::domain::guard::REMOVAL_DELAY;
-use crate::domain::obstacles::CREDENTIALS_MISSING;
+use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
 use crate::domain::plan::Block;
 use crate::domain::reconciler::is_of_folder;
 use crate::domain::state::{Record, State, Trouble};
@@ -30,6 +30,8 @@ pub struct Notices {
 struct Episode {
     /// The classes that were told; none of one that may be over before it is worth telling.
     told: Vec<Cow<'static, str>>,
+    /// The class that was noted before a restart; its end is owed, while it may be told again.
+    noted: Option<Box<str>>,
     detail: Box<str>,
     /// Whether the file is what is wrong, so that no upload ends it.
     blocked: bool,
@@ -69,6 +71,15 @@ impl Notices {
         Self { readers, open }
     }
 
+    /// Knows what was wrong with accounts before a restart, so that its end is told. What is still wrong with them they
+    /// tell by themselves.
+    pub fn recall(&mut self, accounts: BTreeMap<ProviderName, AccountProblem>) {
+        for (provider, AccountProblem { kind, detail, .. }) in accounts {
+            let episode = Episode { noted: Some(kind), detail, ..Episode::default() };
+            self.open.entry((account(&provider), Topic::Failure)).or_insert(episode);
+        }
+    }
+
     /// Whether an event can lead to a notice; others need not be handed over.
     #[must_use]
     pub const fn concerns(event: &Event) -> bool {
@@ -88,6 +99,7 @@ impl Notices {
                 | Event::GuardReleased
                 | Event::AccountStopped { .. }
                 | Event::AccountRecovered { .. }
+                | Event::AccountGone { .. }
                 | Event::AccountUnusable { .. }
                 | Event::AccountUsable { .. }
                 | Event::FolderUnusable { .. }
@@ -103,6 +115,7 @@ impl Notices {
         match event {
             Event::Uploaded { key, url, .. } | Event::Renewed { key, url, .. } => {
                 self.uploaded(key, url, steady, &mut out);
+                self.answered(&key.provider, &mut out);
             }
             Event::Failed { key, class, detail, attempts, .. } => {
                 self.failed(key, Some(*class), detail, *attempts, &mut out);
@@ -111,7 +124,7 @@ impl Notices {
                 self.failed(key, None, detail, *attempts, &mut out);
             }
             Event::Blocked { key, kind, detail, .. } => {
-                if *kind == Block::Missing.kind() && !self.is_open(key) {
+                if *kind == Block::Missing.kind() && !self.is_told(Subject::Entry(key.clone())) {
                     self.suspect(key, steady + REMOVAL_DELAY + SUSPICION);
                 } else {
                     self.tell(Subject::Entry(key.clone()), Topic::Failure, (*kind).into(), detail, &mut out);
@@ -149,6 +162,7 @@ impl Notices {
             Event::AccountRecovered { provider } => {
                 self.end_class(&account(provider), |class| class != CREDENTIALS_MISSING, out);
             }
+            Event::AccountGone { provider } => self.end(&account(provider), Topic::Failure, out),
             Event::AccountUsable { provider } => {
                 self.end_class(&account(provider), |class| class == CREDENTIALS_MISSING, out);
             }
@@ -263,6 +277,14 @@ impl Notices {
         }
     }
 
+    /// An account took something: what was wrong with it before a restart, and not since, is over.
+    fn answered(&mut self, provider: &ProviderName, out: &mut Vec<Notice>) {
+        let subject = account(provider);
+        if self.open.get(&(subject.clone(), Topic::Failure)).is_some_and(|episode| episode.told.is_empty()) {
+            self.end(&subject, Topic::Failure, out);
+        }
+    }
+
     fn failed(
         &mut self,
         key: &EntryKey,
@@ -278,15 +300,16 @@ impl Notices {
         }
         // What is wrong with an account is told for the account, not for a hundred thousand entries.
         let of_account = class.is_some_and(|class| class != FailureClass::ContentRefused)
-            && self.open.contains_key(&(account(&key.provider), Topic::Failure));
+            && self.is_told(account(&key.provider));
         if attempts >= LASTING_ATTEMPTS && !of_account {
             let class = class.map_or(SOURCE_LOST, FailureClass::as_str);
             self.tell(subject, Topic::Failure, class.into(), detail, out);
         }
     }
 
-    fn is_open(&self, key: &EntryKey) -> bool {
-        let episode = self.open.get(&(Subject::Entry(key.clone()), Topic::Failure));
+    /// Whether a failure of it was told and goes on.
+    fn is_told(&self, subject: Subject) -> bool {
+        let episode = self.open.get(&(subject, Topic::Failure));
         episode.is_some_and(|episode| !episode.told.is_empty())
     }
 
@@ -330,10 +353,11 @@ impl Notices {
         out.push(Notice { topic, subject, news: News::Matter(matter) });
     }
 
-    /// It is over; that is told if it was told that it is.
+    /// It is over; that is told if it was told that it is, also before a restart.
     fn end(&mut self, subject: &Subject, topic: Topic, out: &mut Vec<Notice>) {
         let Some(episode) = self.open.remove(&(subject.clone(), topic)) else { return };
-        let Some(class) = episode.told.last().cloned() else { return };
+        let noted = || episode.noted.map(|class| class.into_string().into());
+        let Some(class) = episode.told.last().cloned().or_else(noted) else { return };
         let published = self.published_of(subject);
         let matter = Matter { over: Some(topic), class, detail: episode.detail, published };
         out.push(Notice { topic: Topic::Recover, subject: subject.clone(), news: News::Matter(matter) });
@@ -342,10 +366,12 @@ impl Notices {
     /// Some of what is wrong with an account is over: all of it is, where nothing else was told.
     fn end_class(&mut self, subject: &Subject, is_over: impl Fn(&str) -> bool, out: &mut Vec<Notice>) {
         let Some(episode) = self.open.get_mut(&(subject.clone(), Topic::Failure)) else { return };
-        if episode.told.iter().all(|class| is_over(class)) {
+        let noted = episode.noted.as_deref();
+        if episode.told.iter().map(|class| &**class).chain(noted).all(&is_over) {
             self.end(subject, Topic::Failure, out);
         } else {
             episode.told.retain(|class| !is_over(class));
+            episode.noted.take_if(|class| is_over(class));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Timelines: what happens at which second, and what is told.
 
+mod restarts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -260,40 +262,23 @@ fn what_endangers_everything_is_told_once() {
 }
 
 #[test]
-fn after_a_restart_what_still_fails_is_told_once_more_and_nothing_else() {
-    let begin = |kind, attempts, detail| {
-        Notices::new(state(&[("a", troubled(record("u1", "x"), kind, attempts, detail))]), at(0))
-    };
-    let mut lasting = begin("too-large", 0, "9 MB");
-    assert_eq!(lasting.wake_at(), Some(at(60)));
-    assert!(lasting.wake(at(59)).is_empty());
-    assert_eq!(said(&lasting.wake(at(60))), ["failure a too-large"]);
-    assert!(lasting.wake(at(600)).is_empty());
-    let mut mended = begin("unavailable", 5, "503");
-    assert!(mended.event(&uploaded("u1"), at(3)).is_empty());
-    assert!(mended.wake(at(600)).is_empty() && mended.wake_at().is_none());
-    let mut moment = begin("unavailable", 2, "503");
-    assert!(moment.wake(at(600)).is_empty());
-    let mut of_folder = begin("unreadable", 0, "its folder cannot be listed: permission denied");
-    assert!(of_folder.wake(at(600)).is_empty());
-    let mut shown = begin("too-large", 0, "9 MB");
-    assert!(shown.published(state(&[("a", record("u1", "x"))]), at(5)).is_empty());
-    assert!(shown.wake(at(60)).is_empty(), "it is mended by now");
-}
-
-#[test]
-fn after_a_restart_a_url_that_is_still_dead_is_told_once_more_and_so_is_its_end() {
-    let dead = || record("", "x");
-    let mut notices = Notices::new(state(&[("a", dead())]), at(0));
-    assert!(notices.wake(at(59)).is_empty());
-    assert_eq!(said(&notices.wake(at(60))), ["risk a lapsed"]);
-    assert!(notices.event(&uploaded("u2"), at(70)).is_empty(), "readers do not find it yet");
-    let told = said(&notices.published(state(&[("a", record("u2", "x"))]), at(71)));
-    assert_eq!(told, ["change a new", "recover a lapsed of risk"]);
-    let mut mended = Notices::new(state(&[("a", dead())]), at(0));
-    drop(mended.event(&uploaded("u2"), at(5)));
-    assert_eq!(said(&mended.published(state(&[("a", record("u2", "x"))]), at(6))), ["change a new"]);
-    assert!(mended.wake(at(600)).is_empty() && mended.wake_at().is_none());
+fn an_account_that_is_given_up_has_nothing_wrong_any_more() {
+    let (class, provider) = (FailureClass::CredentialsRefused, plivo());
+    let missing = Event::AccountUnusable { provider: plivo(), detail: "none".into(), connected: true };
+    play(vec![
+        (
+            1,
+            event(Event::AccountStopped { provider, class, detail: "401".into() }),
+            &["failure plivo credentials-refused"],
+        ),
+        (2, event(missing), &["failure plivo credentials-missing"]),
+        (
+            3,
+            event(Event::AccountGone { provider: plivo() }),
+            &["recover plivo credentials-missing of failure"],
+        ),
+        (4, event(Event::AccountGone { provider: plivo() }), &[]),
+    ]);
 }
 
 // Queues

@@ -73,22 +73,25 @@ impl Account {
         }
     }
 
-    pub(super) fn reconfigure(&mut self, config: &ProviderConfig) {
+    /// Follows its table. Whether what was wrong with it is over by that.
+    fn reconfigure(&mut self, config: &ProviderConfig) -> bool {
         self.terms = terms_of(config, self.verifying.learnt_retention);
         if config.verify != self.config.verify {
             self.verifying.forget_plan();
         }
         if !std::ptr::eq(config.kind, self.config.kind) {
             // Another kind of provider under the same name is another provider, which nothing is known of.
+            let was_wrong = self.problem().is_some();
             *self = Self {
                 lanes: std::mem::take(&mut self.lanes),
                 in_flight: self.in_flight,
                 ..Self::new(config.clone())
             };
-            return;
+            return was_wrong;
         }
         self.config = config.clone();
         self.told_overcommitted = false;
+        false
     }
 
     /// Why it takes nothing, or not what was last found for it.
@@ -227,17 +230,24 @@ fn retention_of(config: &ProviderConfig, learnt: Option<Duration>) -> Duration {
 }
 
 impl Reconciler {
-    /// Makes the accounts follow the manifest. One whose table vanished stays while entries still need it.
-    pub(super) fn apply_accounts(&mut self) {
+    /// Makes the accounts follow the manifest. One whose table vanished stays while entries still need it. Returns those
+    /// that are gone while something is wrong with them: no answer will ever say that it is over.
+    pub(super) fn apply_accounts(&mut self) -> Vec<Event> {
+        let mut gone = Vec::new();
         for (name, config) in &self.manifest.providers {
             match self.accounts.get_mut(name) {
-                Some(account) => account.reconfigure(config),
+                Some(account) => gone.extend(account.reconfigure(config).then(|| name.clone())),
                 None => drop(self.accounts.insert(name.clone(), Account::new(config.clone()))),
             }
         }
         let is_needed = |name: &ProviderName| self.entries.keys().any(|key| key.provider == *name);
-        self.accounts.retain(|name, _| self.manifest.providers.contains_key(name) || is_needed(name));
+        self.accounts.retain(|name, account| {
+            let is_used = self.manifest.providers.contains_key(name) || is_needed(name);
+            gone.extend((!is_used && account.problem().is_some()).then(|| name.clone()));
+            is_used
+        });
         self.learn_patience();
+        gone.into_iter().map(|provider| Event::AccountGone { provider }).collect()
     }
 
     pub(super) fn connect(

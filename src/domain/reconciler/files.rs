@@ -206,8 +206,8 @@ impl Files {
 
 impl Reconciler {
     /// Makes entries follow the manifest: those of known files, and those that it names itself.
-    pub(super) fn apply_manifest(&mut self, now: Now) {
-        self.apply_accounts();
+    pub(super) fn apply_manifest(&mut self, now: Now) -> Vec<Event> {
+        let events = self.apply_accounts();
         let mut incomplete: Vec<RelPath> = self.manifest.literal_files().cloned().collect();
         let mut selected = manifest::Selected::new();
         let mut open = 0;
@@ -230,6 +230,7 @@ impl Reconciler {
         self.find_places();
         self.remember_new_ids();
         self.all_dirty = true;
+        events
     }
 
     /// A retention that was shortened counts for what is recorded, too; but so long at least is left to renew it.

@@ -212,7 +212,8 @@ impl Reconciler {
         this.files.remember(&state.records, now);
         this.entries =
             state.records.into_iter().map(|(key, record)| (key, Entry::recorded(record))).collect();
-        this.apply_manifest(now);
+        // Nothing is wrong with an account that nobody has asked for anything yet.
+        drop(this.apply_manifest(now));
         this
     }
 
@@ -256,7 +257,7 @@ impl Reconciler {
         match input {
             Input::Manifest(manifest) => {
                 self.manifest = manifest;
-                self.apply_manifest(turn.now);
+                turn.events.append(&mut self.apply_manifest(turn.now));
                 self.files.rescan_by(turn.now.steady);
             }
             Input::Account { provider, result, is_new } => self.connect(&provider, result, is_new, turn),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{HOUR, MINUTE, Mood, NUMBERED, World, manifest, provider};
+use crate::domain::event::Event;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Input, Mode};
@@ -163,6 +164,36 @@ fn a_table_that_becomes_another_kind_is_a_provider_that_nothing_is_known_of() {
     world.give(found(&world, "named"));
     world.run(10 * SECOND);
     assert!(world.url("a.png", "named").is_some(), "the one before asked to wait, this one did not");
+}
+
+#[test]
+fn what_was_wrong_with_an_account_is_over_when_its_table_is_another_kind_or_gone() {
+    let without = || {
+        let mut manifest = manifest(&[("*.png", &["numbered"])]);
+        manifest.providers.remove("named");
+        manifest
+    };
+    for (next, entries) in [(of_another_kind(), 1), (without(), 0)] {
+        let mut world = World::new(manifest(&[("*.png", &["named"])]));
+        (0..entries).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        let lost = Err("PASSWORD is not set".to_owned());
+        world.fail("named", FailureClass::CredentialsRefused);
+        world.give(Input::Account { provider: provider("named"), result: lost, is_new: false });
+        world.run(10 * SECOND);
+        let gone =
+            |event: &Event| matches!(event, Event::AccountGone { provider } if provider.as_str() == "named");
+        assert_eq!(world.count(gone), 0);
+        let next = Arc::new(next);
+        world.give(Input::Manifest(next.clone()));
+        world.give(Input::Manifest(next));
+        world.run(10 * SECOND);
+        assert_eq!(world.count(gone), 1);
+    }
+    let mut healthy = World::new(manifest(&[("*.png", &["named"])]));
+    healthy.run(10 * SECOND);
+    healthy.give(Input::Manifest(Arc::new(of_another_kind())));
+    healthy.run(10 * SECOND);
+    assert_eq!(healthy.count(|event| matches!(event, Event::AccountGone { .. })), 0);
 }
 
 #[test]

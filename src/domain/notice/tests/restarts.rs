@@ -1,0 +1,85 @@
+//! What is told after a restart of what was wrong before it.
+
+use super::*;
+use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
+
+#[test]
+fn after_a_restart_what_still_fails_is_told_once_more_and_nothing_else() {
+    let begin = |kind, attempts, detail| {
+        Notices::new(state(&[("a", troubled(record("u1", "x"), kind, attempts, detail))]), at(0))
+    };
+    let mut lasting = begin("too-large", 0, "9 MB");
+    assert_eq!(lasting.wake_at(), Some(at(60)));
+    assert!(lasting.wake(at(59)).is_empty());
+    assert_eq!(said(&lasting.wake(at(60))), ["failure a too-large"]);
+    assert!(lasting.wake(at(600)).is_empty());
+    let mut mended = begin("unavailable", 5, "503");
+    assert!(mended.event(&uploaded("u1"), at(3)).is_empty());
+    assert!(mended.wake(at(600)).is_empty() && mended.wake_at().is_none());
+    let mut moment = begin("unavailable", 2, "503");
+    assert!(moment.wake(at(600)).is_empty());
+    let mut of_folder = begin("unreadable", 0, "its folder cannot be listed: permission denied");
+    assert!(of_folder.wake(at(600)).is_empty());
+    let mut shown = begin("too-large", 0, "9 MB");
+    assert!(shown.published(state(&[("a", record("u1", "x"))]), at(5)).is_empty());
+    assert!(shown.wake(at(60)).is_empty(), "it is mended by now");
+}
+
+#[test]
+fn after_a_restart_a_url_that_is_still_dead_is_told_once_more_and_so_is_its_end() {
+    let dead = || record("", "x");
+    let mut notices = Notices::new(state(&[("a", dead())]), at(0));
+    assert!(notices.wake(at(59)).is_empty());
+    assert_eq!(said(&notices.wake(at(60))), ["risk a lapsed"]);
+    assert!(notices.event(&uploaded("u2"), at(70)).is_empty(), "readers do not find it yet");
+    let told = said(&notices.published(state(&[("a", record("u2", "x"))]), at(71)));
+    assert_eq!(told, ["change a new", "recover a lapsed of risk"]);
+    let mut mended = Notices::new(state(&[("a", dead())]), at(0));
+    drop(mended.event(&uploaded("u2"), at(5)));
+    assert_eq!(said(&mended.published(state(&[("a", record("u2", "x"))]), at(6))), ["change a new"]);
+    assert!(mended.wake(at(600)).is_empty() && mended.wake_at().is_none());
+}
+
+/// After a restart that was preceded by this trouble of the account.
+fn after(kind: &str) -> Notices {
+    let problem = AccountProblem { kind: kind.into(), detail: "as before".into(), connected: false };
+    let mut notices = Notices::new(state(&[("a", record("u1", "x"))]), at(0));
+    notices.recall([(plivo(), problem)].into());
+    assert_eq!(notices.wake_at(), None, "an account tells by itself what is still wrong with it");
+    notices
+}
+
+#[test]
+fn an_account_that_is_mended_by_a_restart_is_told_to_be_so_once_it_answers() {
+    for kind in ["credentials-refused", "unavailable", CREDENTIALS_MISSING] {
+        let mut mended = after(kind);
+        assert!(mended.event(&failed(1, FailureClass::Unavailable), at(1)).is_empty());
+        let other = Event::Renewed {
+            key: key("a", "bandwidth"),
+            url: "u".into(),
+            expires_at: at(9),
+            from_kept_copy: false,
+        };
+        assert!(mended.event(&other, at(2)).is_empty(), "that is another one");
+        assert_eq!(said(&mended.event(&renewed("u1"), at(3))), [format!("recover plivo {kind} of failure")]);
+        assert!(mended.event(&renewed("u1"), at(4)).is_empty(), "told once");
+    }
+}
+
+#[test]
+fn an_account_that_is_as_wrong_after_a_restart_is_told_once_more_and_so_is_its_end() {
+    let (provider, class) = (plivo(), FailureClass::CredentialsRefused);
+    let mut notices = after("credentials-refused");
+    let stopped = Event::AccountStopped { provider, class, detail: "401".into() };
+    assert_eq!(said(&notices.event(&stopped, at(1))), ["failure plivo credentials-refused"]);
+    assert!(notices.event(&renewed("u1"), at(2)).is_empty(), "one that was under way says nothing");
+    let recovered = Event::AccountRecovered { provider: plivo() };
+    assert_eq!(said(&notices.event(&recovered, at(3))), ["recover plivo credentials-refused of failure"]);
+}
+
+#[test]
+fn what_was_wrong_with_an_account_before_hides_no_failure_of_an_entry() {
+    let mut notices = after("unavailable");
+    let told = notices.event(&failed(3, FailureClass::Unexpected), at(1));
+    assert_eq!(said(&told), ["failure a unexpected"]);
+}
