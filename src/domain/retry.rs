@@ -172,7 +172,8 @@ fn first_wait(terms: &LeaseTerms) -> Duration {
 }
 
 /// The longest wait between two probes. What only a person can mend is asked for less and less often, as far as no
-/// URL is at stake: a day of it comes to thirty requests at most.
+/// URL is at stake: a day of it comes to thirty requests at most. What has lapsed or was never there is wanted all the
+/// same, and nothing tells us that the provider's mind has changed: so often is as soon as that allows.
 fn longest_wait(class: FailureClass, terms: &LeaseTerms, shortest_left: Option<Duration>) -> Duration {
     let usual = usual_longest_wait(terms);
     if !class.opens_breaker_at_once() {
@@ -207,7 +208,8 @@ const REFUSED_REST_MAX: Duration = Duration::from_secs(86_400);
 const BREAKER_FAILURES: u32 = 5;
 const BREAKER_START: Duration = Duration::from_secs(60);
 const BREAKER_MAX: Duration = Duration::from_secs(900);
-const BREAKER_MAX_FOR_PEOPLE: Duration = Duration::from_secs(2 * 3600);
+/// A day begins with at most as many requests as go out at once and six probes after 1, 2, 4 … minutes: with four, 29.
+const BREAKER_MAX_FOR_PEOPLE: Duration = Duration::from_secs(70 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -284,7 +286,7 @@ mod tests {
                 BreakerChange::Unchanged
             );
         }
-        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3840, 7200, 7200, 7200]);
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3840, 4200, 4200, 4200]);
         assert_eq!(breaker.failed_probes(), 10);
         breaker.start_over(now, &terms());
         assert_eq!(breaker.open_until(), Some(now));
@@ -295,16 +297,17 @@ mod tests {
     #[test]
     fn probes_come_as_often_as_ever_where_a_url_is_at_stake_or_the_provider_may_mend_itself() {
         let hours = |count: u64| Duration::from_secs(count * 3600);
-        let short = LeaseTerms::new(hours(6), None);
+        let (short, shorter) = (LeaseTerms::new(hours(6), None), LeaseTerms::new(hours(1), None));
         for (class, terms, left, longest) in [
             (FailureClass::Unavailable, terms(), None, 900),
             (FailureClass::Unreachable, short, None, 900),
-            (FailureClass::CredentialsRefused, terms(), None, 7200),
-            (FailureClass::AddressUnknown, terms(), Some(hours(20)), 7200),
+            (FailureClass::CredentialsRefused, terms(), None, 4200),
+            (FailureClass::AddressUnknown, terms(), Some(hours(20)), 4200),
             (FailureClass::CredentialsRefused, terms(), Some(hours(4)), 3600),
             (FailureClass::CredentialsRefused, terms(), Some(hours(1)), 900),
             (FailureClass::CredentialsRefused, terms(), Some(Duration::ZERO), 900),
-            (FailureClass::CredentialsRefused, short, None, short.margin.as_secs() / 2),
+            (FailureClass::CredentialsRefused, short, None, 4200),
+            (FailureClass::CredentialsRefused, shorter, None, shorter.margin.as_secs() / 2),
         ] {
             let wait = longest_wait(class, &terms, left);
             assert_eq!(wait.as_secs(), longest, "{class} {left:?}");

@@ -49,8 +49,7 @@ fn whatever_mends_a_refused_credential_is_noticed_soon() {
         Reload,
         AtTheProvider,
     }
-    for (mended, within) in
-        [(Mended::OtherCredentials, 15), (Mended::Reload, 0), (Mended::AtTheProvider, 120)]
+    for (mended, within) in [(Mended::OtherCredentials, 15), (Mended::Reload, 0), (Mended::AtTheProvider, 70)]
     {
         let mut world = World::new(manifest(&[("a.png", &["named"])]));
         world.fail("named", FailureClass::CredentialsRefused);
@@ -64,6 +63,34 @@ fn whatever_mends_a_refused_credential_is_noticed_soon() {
         }
         world.run(within * MINUTE + 10 * SECOND);
         assert!(world.url("a.png", "named").is_some(), "{within}");
+    }
+}
+
+#[test]
+fn what_lapsed_while_the_credentials_were_refused_is_soon_back_and_a_day_of_it_costs_thirty_requests() {
+    for name in ["named", "numbered"] {
+        let manifest = || manifest(&[("*.png", &[name])]);
+        let mut world = World::new(manifest());
+        (0..50).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        world.run(MINUTE);
+        world.fail(name, FailureClass::CredentialsRefused);
+        world.run(50 * HOUR);
+        let dead = |world: &World| (0..50).all(|number| world.url(&format!("{number}.png"), name).is_none());
+        assert!(dead(&world), "the scene is set");
+        // A process that begins knows of no failure, and asks more often at first.
+        for begins in [false, true] {
+            if begins {
+                world.begin(Mode::Daemon, Arc::new(manifest()));
+            }
+            let before = world.requests_to(name);
+            world.run(24 * HOUR);
+            let requests = world.requests_to(name) - before;
+            assert!((18..=30).contains(&requests), "{name}: {requests}");
+        }
+        world.mend(name);
+        world.run(71 * MINUTE);
+        let back = (0..50).all(|number| world.url(&format!("{number}.png"), name).is_some());
+        assert!(back, "{name}: mended at the provider");
     }
 }
 

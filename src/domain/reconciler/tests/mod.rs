@@ -107,7 +107,7 @@ fn a_failing_provider_is_probed_and_not_flooded() {
         world.write(&format!("{number}.png"), &[number]);
     }
     world.run(DAY);
-    // Four at once to begin with, then one probe after 1, 2, 4 minutes and so on up to two hours.
+    // Four at once to begin with, then one probe after 1, 2, 4 minutes and so on up to seventy.
     let requests = world.requests_to("named");
     assert!(requests <= 30, "{requests}");
     assert_eq!(world.count(|event| matches!(event, Event::AccountStopped { .. })), 1);

@@ -23,7 +23,7 @@ struct Ailment {
 
 /// Probes of an account after 1, 2, 4, 8 and then every 15 minutes; before them what was under way, twice at most.
 const PROBED: usize = 2 * CONCURRENCY + 4 + 24 * 4 + 1;
-/// What only a person can mend: probes after 1, 2, 4 minutes and so on up to every two hours.
+/// What only a person can mend: probes after 1, 2, 4 minutes and so on up to every seventy.
 const REFUSED: usize = 30;
 /// Each entry by itself every six hours, a quarter of the margin, beginning at once.
 const EACH_ENTRY: usize = ENTRIES * 5;
