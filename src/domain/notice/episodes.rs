@@ -170,6 +170,8 @@ impl Notices {
                 let detail = format!(
                     "{halt}; {held_back} held back and kept alive; put the files back, or let them go: mediakeep approve"
                 );
+                // How often it comes with another number is bounded where it comes from.
+                self.forget_told_unless(&GUARD, Topic::Risk, &detail);
                 self.tell(GUARD, Topic::Risk, "guard".into(), &detail, out);
             }
             Event::GuardReleased => self.end(&GUARD, Topic::Risk, out),
@@ -351,6 +353,14 @@ impl Notices {
         episode.told.push(class.clone());
         let matter = Matter { over: None, class, detail: detail.into(), published };
         out.push(Notice { topic, subject, news: News::Matter(matter) });
+    }
+
+    /// What was told in other words may be told again.
+    fn forget_told_unless(&mut self, subject: &Subject, topic: Topic, detail: &str) {
+        let open = self.open.get_mut(&(subject.clone(), topic));
+        if let Some(episode) = open.filter(|episode| *episode.detail != *detail) {
+            episode.told.clear();
+        }
     }
 
     /// It is over; that is told if it was told that it is, also before a restart.

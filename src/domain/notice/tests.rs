@@ -251,6 +251,7 @@ fn what_endangers_everything_is_told_once() {
     let detail = || "no space left".to_owned();
     play(vec![
         (1, event(halted(3)), &["risk guard guard"]),
+        (2, event(halted(4)), &["risk guard guard"]),
         (2, event(halted(4)), &[]),
         (3, event(Event::StateUnwritable { detail: detail() }), &["risk state state-unwritable"]),
         (4, event(Event::FolderUnusable { detail: detail() }), &["risk folder folder-unusable"]),

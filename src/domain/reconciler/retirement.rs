@@ -26,13 +26,34 @@ pub(super) struct Retirement {
     pub reconsider: bool,
     /// The digest of a set that somebody approved.
     pub approved: Option<String>,
-    halted: Option<(Halt, usize)>,
+    halted: Option<Halt>,
+    /// What people were last told of that.
+    told: Option<Told>,
     /// Those of `leaving` that have been gone for long enough to leave at once, and why the guard holds these back if
     /// it does. For a plan only, where `leaving` has those, too, that may still come back in time.
     overdue: (BTreeSet<EntryKey>, Option<Halt>),
     /// Retired entries whose records have ended, oldest first: they count as long as the guard looks back. Not
     /// recorded, so that a restart forgets them; what still lives is in the records.
     ended: VecDeque<Ended>,
+}
+
+/// What people were told to be held back.
+#[derive(Debug)]
+struct Told {
+    halt: Halt,
+    held_back: usize,
+    /// When, on the steady clock.
+    at: Timestamp,
+}
+
+impl Told {
+    /// Whether it is worth telling again: for another reason, where far more is held back by now, or more for a while.
+    fn is_outdated(&self, halt: &Halt, held_back: usize, steady: Timestamp) -> bool {
+        let many = |halt: &Halt| matches!(halt, Halt::TooMany { .. });
+        let same_reason = self.halt == *halt || many(&self.halt) && many(halt);
+        let (far_more, late) = (held_back >= 2 * self.held_back, steady >= self.at + TOLD_AGAIN_AFTER);
+        !same_reason || held_back > self.held_back && (far_more || late)
+    }
 }
 
 /// What is left of a retired entry whose URL has ended.
@@ -54,6 +75,7 @@ impl Retirement {
             reconsider: true,
             approved: None,
             halted: None,
+            told: None,
             overdue: (BTreeSet::new(), None),
             ended: VecDeque::new(),
         }
@@ -69,7 +91,7 @@ impl Retirement {
     }
 
     pub(super) fn halt(&self) -> Option<&Halt> {
-        self.halted.as_ref().map(|(halt, _)| halt)
+        self.halted.as_ref()
     }
 
     /// Whether an entry of a plan would leave at once.
@@ -186,7 +208,7 @@ impl Reconciler {
         let approved = self.retirement.approved.take();
         let unused = approved.is_some();
         if !self.retirement.reconsider && approved.is_none() {
-            return;
+            return self.tell_of_guard(turn);
         }
         self.retirement.reconsider = false;
         if self.mode == Mode::Plan {
@@ -226,18 +248,25 @@ impl Reconciler {
     }
 
     fn release_guard(&mut self, turn: &mut Turn) {
+        self.retirement.told = None;
         if self.retirement.halted.take().is_some() {
             turn.events.push(Event::GuardReleased);
         }
     }
 
     fn hold_back(&mut self, halt: Halt, turn: &mut Turn) {
-        let held_back = self.retirement.leaving.len();
-        let news = (halt.clone(), held_back);
-        if self.retirement.halted.as_ref() != Some(&news) {
-            let examples = self.retirement.leaving.iter().take(EXAMPLES).cloned().collect();
-            turn.events.push(Event::GuardHalted { halt, held_back, examples });
-            self.retirement.halted = Some(news);
+        self.retirement.halted = Some(halt);
+        self.tell_of_guard(turn);
+    }
+
+    /// Each turn looks, so that the last of many small steps is told as well.
+    fn tell_of_guard(&mut self, turn: &mut Turn) {
+        let Retirement { halted: Some(halt), told, leaving, .. } = &mut self.retirement else { return };
+        let (held_back, at) = (leaving.len(), turn.now.steady);
+        if told.as_ref().is_none_or(|told| told.is_outdated(halt, held_back, at)) {
+            let examples = leaving.iter().take(EXAMPLES).cloned().collect();
+            turn.events.push(Event::GuardHalted { halt: halt.clone(), held_back, examples });
+            *told = Some(Told { halt: halt.clone(), held_back, at });
         }
     }
 
@@ -325,5 +354,7 @@ impl Reconciler {
     }
 }
 
+/// So long a number that grows little by little stays as it was told.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// How many entries a message names.
 const EXAMPLES: usize = 5;

@@ -403,3 +403,35 @@ fn the_last_words_are_in_the_journal_too() {
     assert!(words.changes[0].serial < state.serial);
     assert_eq!(state.records.len(), 2);
 }
+
+#[test]
+fn a_guard_that_holds_back_more_and_more_is_told_again_and_not_for_each_entry() {
+    let mut world = World::new(manifest(&[("*.png", &["named"])]));
+    (0..200_u8).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.run(MINUTE);
+    let told = |world: &World| -> Vec<usize> {
+        let numbers = world.events.iter().filter_map(|event| match event {
+            Event::GuardHalted { held_back, .. } => Some(*held_back),
+            _ => None,
+        });
+        numbers.collect()
+    };
+    (0..70).for_each(|number| world.remove(&format!("{number}.png")));
+    world.run(5 * MINUTE);
+    (70..140).for_each(|number| world.remove(&format!("{number}.png")));
+    world.run(2 * MINUTE);
+    assert_eq!(told(&world), [70, 140], "twice as much is told at once");
+    for number in 140..190 {
+        world.remove(&format!("{number}.png"));
+        world.run(10 * SECOND);
+    }
+    world.run(12 * MINUTE);
+    let after = told(&world);
+    assert_eq!(after.last(), Some(&190), "{after:?}");
+    assert!(after.is_sorted() && after.len() <= 4, "{after:?}");
+    // Less than was told endangers nothing more.
+    (100..150).for_each(|number: u8| world.write(&format!("{number}.png"), &[number]));
+    world.run(HOUR);
+    assert_eq!(world.engine.held_back().map(|(_, held_back)| held_back.len()), Some(140));
+    assert_eq!(told(&world), after);
+}
