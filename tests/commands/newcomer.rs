@@ -1,5 +1,7 @@
 //! What a newcomer types, word by word: `init`, the variables that the manual names, `check`.
 
+use std::process::Command;
+
 use crate::stage::{AUTH_ID, Run, Stage, write};
 
 const README: &str = include_str!("../../README.md");
@@ -32,6 +34,36 @@ fn what_init_wrote_needs_the_variables_that_it_and_the_manual_name_and_no_other(
             check(&others).exits_without_data(3).says(&format!("{name} is not set"));
         }
     }
+}
+
+#[test]
+fn what_the_manual_types_splits_what_init_wrote_into_manifest_and_config() {
+    let stage = Stage::new();
+    stage.write("logo.png", b"logo");
+    stage.run(["init"]).exits_without_data(0);
+    let section = README.split("\n### Two files\n").nth(1).unwrap().split("\n### ").next().unwrap();
+    let typed: Vec<&str> = section.lines().filter(|line| line.starts_with("sed ")).collect();
+    let home = stage.above.path();
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &typed.join("\n")]).env("HOME", home).current_dir(stage.path(""));
+    assert!(shell.status().unwrap().success());
+    let config = home.join("mediakeep.toml");
+    let both = [stage.read("media.toml"), std::fs::read_to_string(&config).unwrap()];
+    let [in_manifest, in_config] =
+        ["[[media]]", "[provider."].map(|table| both.each_ref().map(|text| text.contains(table)));
+    assert_eq!((in_manifest, in_config), ([true, false], [false, true]), "{both:?}");
+    let mut check = stage.command();
+    check.env("MEDIAKEEP_CONFIG", &config).arg("check");
+    for name in exported_by_the_manual("BANDWIDTH") {
+        check.env(name, "5500012");
+    }
+    Run::of(&mut check).exits_without_data(0).says("1 entry at bandwidth").says("ok");
+    // As further down, where a service's manifest must lose its account: what is done twice changes nothing.
+    assert_eq!(README.matches("-n '/^version/p; /^\\[\\[/,$p'").count(), 2);
+    assert!(
+        Command::new("sh").args(["-ec", typed[1]]).current_dir(stage.path("")).status().unwrap().success()
+    );
+    assert_eq!(stage.read("media.toml"), both[0]);
 }
 
 #[test]
