@@ -7,18 +7,19 @@ use std::ops::Bound;
 
 use slotmap::{SlotMap, new_key_type};
 
+use super::Reconciler;
 use super::entry::Entry;
 use crate::domain::asset::EntryKey;
 
 new_key_type! {
     /// Where an entry is, for as long as it is one.
-    pub(super) struct Place;
+    pub(super) struct Slot;
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    order: BTreeMap<EntryKey, Place>,
-    places: SlotMap<Place, Entry>,
+    order: BTreeMap<EntryKey, Slot>,
+    slots: SlotMap<Slot, Entry>,
 }
 
 impl Entries {
@@ -26,31 +27,31 @@ impl Entries {
         self.order.len()
     }
 
-    pub(super) fn find(&self, key: &EntryKey) -> Option<Place> {
+    pub(super) fn find(&self, key: &EntryKey) -> Option<Slot> {
         self.order.get(key).copied()
     }
 
-    pub(super) fn at_mut(&mut self, place: Place) -> Option<&mut Entry> {
-        self.places.get_mut(place)
+    pub(super) fn at_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.slots.get_mut(slot)
     }
 
     pub(super) fn get(&self, key: &EntryKey) -> Option<&Entry> {
-        self.places.get(self.find(key)?)
+        self.slots.get(self.find(key)?)
     }
 
     pub(super) fn get_mut(&mut self, key: &EntryKey) -> Option<&mut Entry> {
-        self.places.get_mut(self.find(key)?)
+        self.slots.get_mut(self.find(key)?)
     }
 
     pub(super) fn get_or_default(&mut self, key: EntryKey) -> &mut Entry {
-        let places = &mut self.places;
-        let place = *self.order.entry(key).or_insert_with(|| places.insert(Entry::default()));
-        &mut self.places[place]
+        let slots = &mut self.slots;
+        let slot = *self.order.entry(key).or_insert_with(|| slots.insert(Entry::default()));
+        &mut self.slots[slot]
     }
 
     pub(super) fn remove(&mut self, key: &EntryKey) {
-        if let Some(place) = self.order.remove(key) {
-            self.places.remove(place);
+        if let Some(slot) = self.order.remove(key) {
+            self.slots.remove(slot);
         }
     }
 
@@ -63,21 +64,21 @@ impl Entries {
         self.order.range((Bound::Included(first), Bound::Unbounded)).map(|(key, _)| key)
     }
 
-    pub(super) fn keys_and_places(&self) -> impl Iterator<Item = (&EntryKey, Place)> {
-        self.order.iter().map(|(key, place)| (key, *place))
+    pub(super) fn keys_and_slots(&self) -> impl Iterator<Item = (&EntryKey, Slot)> {
+        self.order.iter().map(|(key, slot)| (key, *slot))
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
-        self.places.values()
+        self.slots.values()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&EntryKey, &Entry)> {
-        self.order.iter().map(|(key, place)| (key, &self.places[*place]))
+        self.order.iter().map(|(key, slot)| (key, &self.slots[*slot]))
     }
 
     pub(super) fn for_each_mut(&mut self, mut visit: impl FnMut(&EntryKey, &mut Entry)) {
-        for (key, place) in &self.order {
-            visit(key, &mut self.places[*place]);
+        for (key, slot) in &self.order {
+            visit(key, &mut self.slots[*slot]);
         }
     }
 }
@@ -85,7 +86,20 @@ impl Entries {
 impl FromIterator<(EntryKey, Entry)> for Entries {
     fn from_iter<I: IntoIterator<Item = (EntryKey, Entry)>>(entries: I) -> Self {
         let entries = entries.into_iter();
-        let mut places = SlotMap::with_capacity_and_key(entries.size_hint().0);
-        Self { order: entries.map(|(key, entry)| (key, places.insert(entry))).collect(), places }
+        let mut slots = SlotMap::with_capacity_and_key(entries.size_hint().0);
+        Self { order: entries.map(|(key, entry)| (key, slots.insert(entry))).collect(), slots }
+    }
+}
+
+impl Reconciler {
+    /// Takes an entry out of its slot, to work on it without looking it up again and again.
+    pub(super) fn detach(&mut self, key: &EntryKey) -> Option<Entry> {
+        self.entries.get_mut(key).map(std::mem::take)
+    }
+
+    pub(super) fn attach(&mut self, key: &EntryKey, entry: Entry) {
+        if let Some(vacant) = self.entries.get_mut(key) {
+            *vacant = entry;
+        }
     }
 }

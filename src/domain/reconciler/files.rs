@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::Place;
+use super::entries::Slot;
 use super::entry::Entry;
 use super::recording::Visible;
 use super::{Capacity, Effect, Event, Mode, Reconciler, Turn};
@@ -295,14 +295,14 @@ impl Reconciler {
 
     /// All entries, each with what is known of its file. Both are kept in the order of paths, so one walk along them
     /// does it, where a look-up for each costs several times as much.
-    pub(super) fn entries_and_files(&self) -> Vec<(EntryKey, Place, Option<Observation>)> {
+    pub(super) fn entries_and_files(&self) -> Vec<(EntryKey, Slot, Option<Observation>)> {
         let mut files = self.files.known.iter().peekable();
-        let mut with_file = |(key, place): (&EntryKey, Place)| {
+        let mut with_file = |(key, slot): (&EntryKey, Slot)| {
             while files.next_if(|(path, _)| **path < key.path).is_some() {}
             let file = files.peek().filter(|(path, _)| **path == key.path);
-            (key.clone(), place, file.and_then(|(_, state)| state.observation.clone()))
+            (key.clone(), slot, file.and_then(|(_, state)| state.observation.clone()))
         };
-        self.entries.keys_and_places().map(&mut with_file).collect()
+        self.entries.keys_and_slots().map(&mut with_file).collect()
     }
 
     /// The entries of a file.

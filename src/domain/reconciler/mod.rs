@@ -243,8 +243,8 @@ impl Reconciler {
     fn review_dirty(&mut self, turn: &mut Turn) {
         if std::mem::take(&mut self.all_dirty) {
             self.dirty.clear();
-            for (key, place, seen) in self.entries_and_files() {
-                self.review_at(&key, place, seen.as_ref(), turn);
+            for (key, slot, seen) in self.entries_and_files() {
+                self.review_at(&key, slot, seen.as_ref(), turn);
             }
         }
         while let Some(key) = self.dirty.pop_first() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::Place;
+use super::entries::Slot;
 use super::entry::{Entry, Lane, Standing};
 use super::files::is_of_folder;
 use super::recording::Visible;
@@ -19,8 +19,8 @@ use crate::domain::time::{Now, Timestamp};
 impl Reconciler {
     /// Looks at an entry anew; `seen` is what is known of its file.
     pub(super) fn review(&mut self, key: &EntryKey, seen: Option<&Observation>, turn: &mut Turn) {
-        if let Some(place) = self.entries.find(key) {
-            self.review_at(key, place, seen, turn);
+        if let Some(slot) = self.entries.find(key) {
+            self.review_at(key, slot, seen, turn);
         }
     }
 
@@ -28,7 +28,7 @@ impl Reconciler {
     pub(super) fn review_at(
         &mut self,
         key: &EntryKey,
-        place: Place,
+        slot: Slot,
         seen: Option<&Observation>,
         turn: &mut Turn,
     ) {
@@ -36,7 +36,7 @@ impl Reconciler {
         {
             self.reviews += 1;
         }
-        let Some(mut entry) = self.entries.at_mut(place).map(std::mem::take) else { return };
+        let Some(mut entry) = self.entries.at_mut(slot).map(std::mem::take) else { return };
         self.unplace(key, &mut entry);
         self.let_the_dead_go(key, &mut entry, turn);
         self.note_absence(key, &mut entry, seen, turn);
@@ -48,19 +48,8 @@ impl Reconciler {
         } else {
             self.decide(key, &mut entry, seen, turn);
         }
-        if let Some(vacant) = self.entries.at_mut(place) {
+        if let Some(vacant) = self.entries.at_mut(slot) {
             *vacant = entry;
-        }
-    }
-
-    /// Takes an entry out of its place, to work on it without looking it up again and again.
-    pub(super) fn detach(&mut self, key: &EntryKey) -> Option<Entry> {
-        self.entries.get_mut(key).map(std::mem::take)
-    }
-
-    pub(super) fn attach(&mut self, key: &EntryKey, entry: Entry) {
-        if let Some(place) = self.entries.get_mut(key) {
-            *place = entry;
         }
     }
 
