@@ -332,6 +332,15 @@ fn log_surroundings(event: &Event) {
             warn!(folder = ?path, "cannot be listed; what is in it is kept alive");
         }
         Event::ClockJumped { seconds } => warn!(seconds, "the clock jumped; everything is looked at again"),
+        Event::ManifestUnusable { unusable, at_start } => {
+            let meanwhile = if *at_start {
+                "starting from the last one that worked"
+            } else {
+                "the one before stays in force"
+            };
+            error!(file = ?unusable.file, line = unusable.line, why = ?unusable.why, "the {} cannot be used; {meanwhile}", unusable.source);
+        }
+        Event::ManifestUsable => info!("manifest and config can be used again"),
         Event::StateUnwritable { detail } => {
             error!(detail = ?detail, "the state folder cannot be written; renewals go on, new content waits");
         }

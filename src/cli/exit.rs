@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::domain::manifest::Unusable;
 use crate::domain::reconciler::Summary;
 
 /// The ways in which a command ends.
@@ -26,6 +27,13 @@ pub enum Exit {
     Refused,
     /// `plan --exit-code`: something is due.
     Due,
+}
+
+impl From<Unusable> for Exit {
+    /// Which has been told.
+    fn from(_told: Unusable) -> Self {
+        Self::Manifest
+    }
 }
 
 impl Exit {

@@ -11,7 +11,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::voice::warn;
 use super::workspace::{Text, Texts, Workspace};
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{Manifest, Unusable};
 use crate::local::last_good::{self, LastGood};
 use crate::local::state_store;
 
@@ -20,8 +20,8 @@ pub(super) struct Origin {
     pub workspace: Workspace,
     /// The last manifest that worked, where it is another one: what the present one drops is let go past the guard.
     pub last: Option<Arc<Manifest>>,
-    /// Whether the present manifest cannot be used, so that the last one that worked stands for it.
-    pub broken: bool,
+    /// Why the present manifest and config cannot be used, where the last ones that worked stand for them.
+    pub broken: Option<Unusable>,
 }
 
 /// The present manifest, or the last one that worked.
@@ -29,18 +29,19 @@ pub(super) fn open_or_remember(global: &Global) -> Result<Origin, Exit> {
     match Workspace::open(global) {
         Ok(workspace) => {
             let last = last_in_force(global, &workspace);
-            Ok(Origin { workspace, last, broken: false })
+            Ok(Origin { workspace, last, broken: None })
         }
-        Err(exit) => {
-            let texts = places(global).iter().find_map(|folder| remembered_in(folder, global)).ok_or(exit)?;
+        Err(unusable) => {
+            let Some(texts) = places(global).iter().find_map(|folder| remembered_in(folder, global)) else {
+                return Err(unusable.into());
+            };
             let mut workspace = Workspace::parse(texts)?;
             if global.config.is_none() {
                 // Whoever may write into the state folder beside a manifest may have made up a config.
                 let manifest = Arc::make_mut(&mut workspace.manifest);
                 (manifest.hooks, manifest.serve) = (None, None);
             }
-            tracing::error!("the manifest cannot be used; starting from the last one that worked");
-            Ok(Origin { workspace, last: None, broken: true })
+            Ok(Origin { workspace, last: None, broken: Some(unusable) })
         }
     }
 }
@@ -48,12 +49,13 @@ pub(super) fn open_or_remember(global: &Global) -> Result<Origin, Exit> {
 /// For those who only read what is recorded: the present manifest, or the last one that worked, or where nobody may
 /// read that, whatever says where the state is. What is published does not end with a mistake in a manifest.
 pub(super) fn open_to_read(global: &Global) -> Result<Workspace, Exit> {
-    if let Some(workspace) = Workspace::quietly(global) {
-        return Ok(workspace);
-    }
+    let unusable = match Workspace::quietly(global) {
+        Ok(workspace) => return Ok(workspace),
+        Err(unusable) => unusable,
+    };
     let places = places(global);
-    let broken = format!("{} cannot be used (`mediakeep check` says why)", global.manifest.display());
-    let last = places.iter().find_map(|folder| Workspace::of(remembered_in(folder, global)?));
+    let broken = format!("{} cannot be used (`mediakeep check` says why)", unusable.name());
+    let last = places.iter().find_map(|folder| Workspace::of(remembered_in(folder, global)?).ok());
     if let Some(workspace) = last {
         warn(&format!("{broken}; this is by the last one that worked"));
         return Ok(workspace);
@@ -63,11 +65,11 @@ pub(super) fn open_to_read(global: &Global) -> Result<Workspace, Exit> {
     let decided = global.config.as_deref().is_none_or(|config| Text::quietly(config).is_ok());
     let recorded = |folder: &&PathBuf| decided && matches!(state_store::read_only(folder), Ok(Some(_)));
     let alone = places.first().filter(recorded).and_then(|folder| Texts::about_state_only(folder));
-    if let Some(workspace) = alone.and_then(Workspace::of) {
+    if let Some(workspace) = alone.and_then(|texts| Workspace::of(texts).ok()) {
         warn(&format!("{broken}; this is what the state file says by itself"));
         return Ok(workspace);
     }
-    Workspace::open(global)
+    Ok(Workspace::open(global)?)
 }
 
 fn last_in_force(global: &Global, present: &Workspace) -> Option<Arc<Manifest>> {

@@ -14,7 +14,7 @@ use super::table::shown;
 use super::voice::{fail, fail_with_help, print, tell};
 use super::workspace::{Text, Texts, Workspace};
 use crate::domain::kind::{Kind, SettingSpec};
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{Manifest, SourceName};
 use crate::domain::media_type;
 use crate::provider;
 
@@ -103,7 +103,7 @@ impl Draft {
         })?;
         let manifest =
             Text { name: path.display().to_string(), path: absolute, content: b"version = 1\n".to_vec() };
-        let config_text = Some(Text::read(config, "config")?);
+        let config_text = Some(Text::read(config, SourceName::Config)?);
         let state_directory = std::env::var_os("STATE_DIRECTORY");
         let workspace = Workspace::parse(Texts { manifest, config: config_text, state_directory })?;
         let Manifest { sync, providers, .. } = &*workspace.manifest;

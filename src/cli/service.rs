@@ -18,7 +18,7 @@ use super::workspace::{Texts, Workspace, unresolved};
 use crate::daemon::board::Board;
 use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember, ServiceManager};
 use crate::domain::asset::ProviderName;
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{Manifest, Unusable};
 use crate::domain::reconciler::{Mode, Summary};
 use crate::domain::time::Timestamp;
 use crate::hooks::{self, Hooks};
@@ -30,14 +30,13 @@ use crate::provider::credentials::ProcessEnvironment;
 use crate::serve::{Follower, Server};
 
 pub(super) fn run(global: &Global) -> Exit {
-    let Origin { workspace, last, broken } = match open_or_remember(global) {
+    let origin = match open_or_remember(global) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    let mut manager = ServiceManager::from_environment();
-    manager.manifest_is_broken(broken);
-    let state_dir = workspace.manifest.sync.state_dir.clone();
-    match start(global, workspace, last, Mode::Daemon, Box::new(LogReporter), manager) {
+    let state_dir = origin.workspace.manifest.sync.state_dir.clone();
+    let manager = ServiceManager::from_environment();
+    match start(global, origin, Mode::Daemon, Box::new(LogReporter), manager) {
         // What it knows ends with it.
         Ok(summary) if summary.unwritable => {
             say_why(Exit::Unexpected, &summary, &state_dir);
@@ -52,7 +51,7 @@ pub(super) fn run(global: &Global) -> Exit {
 pub(super) fn sync(global: &Global, json: bool) -> Exit {
     let workspace = match Workspace::open(global) {
         Ok(workspace) => workspace,
-        Err(exit) => return exit,
+        Err(told) => return told.into(),
     };
     let visible = std::io::stderr().is_terminal() && !global.quiet && global.log_format == LogFormat::Text;
     let (reporter, counts) = PassReporter::new(visible, global.verbose > 0);
@@ -61,7 +60,8 @@ pub(super) fn sync(global: &Global, json: bool) -> Exit {
     let manifest = workspace.manifest.clone();
     // A pass is over when its process ends: there is nothing to tell a service manager.
     let manager = ServiceManager::none();
-    let summary = match start(global, workspace, None, mode, Box::new(reporter), manager) {
+    let origin = Origin { workspace, last: None, broken: None };
+    let summary = match start(global, origin, mode, Box::new(reporter), manager) {
         Ok(summary) => summary,
         // What would go wrong all the same once the other one is gone goes first.
         Err(Exit::Locked) => {
@@ -180,8 +180,7 @@ fn list(state_dir: &Path) -> Exit {
 /// Puts everything together and runs until the end.
 pub(super) fn start(
     global: &Global,
-    workspace: Workspace,
-    remembered: Option<Arc<Manifest>>,
+    origin: Origin,
     mode: Mode,
     observer: Box<dyn Observer>,
     manager: ServiceManager,
@@ -191,6 +190,7 @@ pub(super) fn start(
         fail(&format!("cannot start the runtime: {error}"));
         Exit::Unexpected
     })?;
+    let Origin { workspace, last: last_good, broken } = origin;
     let summary = runtime.block_on(async move {
         // First of all: a reload that nobody listens for ends the process.
         let signals = signals::listen().map_err(|error| {
@@ -214,7 +214,8 @@ pub(super) fn start(
         let observer = server.counting(observer);
         let parts = Parts {
             mode,
-            last_good: remembered,
+            last_good,
+            broken,
             store: Box::new(store),
             clock,
             lookups: Arc::new(ProcessEnvironment),
@@ -279,17 +280,26 @@ type Followers = (Follower, Option<hooks::Follower>);
 
 fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, (server, hooks): Followers) -> Reload {
     let (global, state_dir) = (global.clone(), state_dir.to_owned());
-    let mut usable = true;
+    let mut broken: Option<Unusable> = None;
     Box::new(move || {
-        let Ok(texts) = Texts::read(&global) else { return broken() };
+        let texts = match Texts::read(&global) {
+            Ok(texts) => texts,
+            Err(unusable) => return Reloaded::Broken(unusable),
+        };
         if seen == texts {
-            return if usable { Reloaded::Unchanged } else { Reloaded::Broken };
+            return broken.clone().map_or(Reloaded::Unchanged, Reloaded::Broken);
         }
+        let what = changed(&seen, &texts);
         seen = texts.clone();
-        let parsed = Workspace::parse(texts);
-        usable = parsed.is_ok();
-        let Ok(workspace) = parsed else { return broken() };
-        tracing::info!("manifest read again");
+        let workspace = match Workspace::parse(texts) {
+            Ok(workspace) => workspace,
+            Err(unusable) => {
+                broken = Some(unusable.clone());
+                return Reloaded::Broken(unusable);
+            }
+        };
+        broken = None;
+        tracing::info!("{what} read again");
         let remember = rememberer(&state_dir, &workspace.texts);
         server.follow(workspace.manifest.serve.clone());
         if let Some(hooks) = &hooks {
@@ -299,9 +309,13 @@ fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, (server, hooks):
     })
 }
 
-fn broken() -> Reloaded {
-    tracing::error!("the manifest cannot be used; the one before stays in force");
-    Reloaded::Broken
+/// Which of the files is another one than before.
+fn changed(before: &Texts, after: &Texts) -> &'static str {
+    match (before.manifest == after.manifest, before.config == after.config) {
+        (true, false) => "config",
+        (false, false) => "manifest and config",
+        (_, true) => "manifest",
+    }
 }
 
 fn rememberer(state_dir: &Path, texts: &Texts) -> Remember {

@@ -12,7 +12,9 @@ use super::table::shown;
 use super::voice::{self, fail, fail_with_help, warn};
 use crate::daemon::files::{HASH_CACHE, scan_options};
 use crate::domain::event::Event;
-use crate::domain::manifest::{self, Manifest, Parsed, SOURCE_BYTES_MAX, Severity, Source, Sources};
+use crate::domain::manifest::{
+    self, Manifest, Parsed, SOURCE_BYTES_MAX, Severity, Source, SourceName, Sources, Unusable,
+};
 use crate::domain::observation::ScanRequest;
 use crate::domain::reconciler::{Input, Mode, Reconciler};
 use crate::domain::state::State;
@@ -51,16 +53,18 @@ pub(crate) struct Text {
 }
 
 impl Texts {
-    pub(super) fn read(global: &Global) -> Result<Self, Exit> {
-        let manifest = Text::read(&global.manifest, "manifest")?;
-        let config = global.config.as_deref().map(|path| Text::read(path, "config")).transpose()?;
+    /// Both files; if one cannot be read, people are told so.
+    pub(super) fn read(global: &Global) -> Result<Self, Unusable> {
+        let manifest = Text::read(&global.manifest, SourceName::Manifest)?;
+        let config = global.config.as_deref().map(|path| Text::read(path, SourceName::Config)).transpose()?;
         Ok(Self { manifest, config, state_directory: std::env::var_os("STATE_DIRECTORY") })
     }
 
     /// The same, with nobody told if one of them cannot be read.
-    fn quietly(global: &Global) -> std::io::Result<Self> {
-        let manifest = Text::quietly(&global.manifest)?;
-        let config = global.config.as_deref().map(Text::quietly).transpose()?;
+    fn quietly(global: &Global) -> Result<Self, Unusable> {
+        let read = |path: &Path, what| Text::quietly(path).map_err(|error| unreadable(what, path, &error));
+        let manifest = read(&global.manifest, SourceName::Manifest)?;
+        let config = global.config.as_deref().map(|path| read(path, SourceName::Config)).transpose()?;
         Ok(Self { manifest, config, state_directory: std::env::var_os("STATE_DIRECTORY") })
     }
 
@@ -127,9 +131,9 @@ impl Text {
     }
 
     /// A file; if it cannot be read, people are told so.
-    pub(super) fn read(path: &Path, what: &str) -> Result<Self, Exit> {
+    pub(super) fn read(path: &Path, what: SourceName) -> Result<Self, Unusable> {
         let help = match what {
-            "config" => "say where it is with --config (or $MEDIAKEEP_CONFIG)".to_owned(),
+            SourceName::Config => "say where it is with --config (or $MEDIAKEEP_CONFIG)".to_owned(),
             _ if path.is_dir() => {
                 format!(
                     "--manifest wants the file, not its folder; try {}",
@@ -141,15 +145,19 @@ impl Text {
                   Elsewhere, say where it is with --manifest (or $MEDIAKEEP_MANIFEST)"
                     .to_owned()
             }
-            _ => "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
+            SourceName::Manifest => "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
                   $MEDIAKEEP_MANIFEST)"
                 .to_owned(),
         };
         Self::quietly(path).map_err(|error| {
             fail_with_help(&format!("cannot read the {what} {}: {error}", path.display()), &help);
-            Exit::Manifest
+            unreadable(what, path, &error)
         })
     }
+}
+
+fn unreadable(what: SourceName, path: &Path, error: &std::io::Error) -> Unusable {
+    Unusable::new(what, &path.display().to_string(), &format!("it cannot be read: {error}"))
 }
 
 /// Whether the folder that a file should be in is not there, or is as empty as the place of a lost mount.
@@ -179,32 +187,37 @@ fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
 
 impl Workspace {
     /// Reads manifest and config, and tells every error in them.
-    pub(super) fn open(global: &Global) -> Result<Self, Exit> {
+    pub(super) fn open(global: &Global) -> Result<Self, Unusable> {
         Self::parse(Texts::read(global)?)
     }
 
     /// Checks manifest and config, and tells every error in them.
-    pub(super) fn parse(texts: Texts) -> Result<Self, Exit> {
+    pub(super) fn parse(texts: Texts) -> Result<Self, Unusable> {
         let Parsed { manifest, problems } = texts.parse();
         match manifest {
             Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts }),
             None => {
                 // What is merely odd is for `check` to say.
                 let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
-                voice::problems(&errors.collect::<Vec<_>>());
-                Err(Exit::Manifest)
+                let errors: Vec<_> = errors.collect();
+                voice::problems(&errors);
+                Err(Unusable::of(&errors, &texts.manifest.name))
             }
         }
     }
 
     /// Manifest and config if both are good, with nobody told if not.
-    pub(super) fn quietly(global: &Global) -> Option<Self> {
-        Self::of(Texts::quietly(global).ok()?)
+    pub(super) fn quietly(global: &Global) -> Result<Self, Unusable> {
+        Self::of(Texts::quietly(global)?)
     }
 
     /// The same of texts that were read before.
-    pub(super) fn of(texts: Texts) -> Option<Self> {
-        Some(Self { manifest: Arc::new(texts.parse().manifest?), texts })
+    pub(super) fn of(texts: Texts) -> Result<Self, Unusable> {
+        let Parsed { manifest, problems } = texts.parse();
+        match manifest {
+            Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts }),
+            None => Err(Unusable::of(&problems, &texts.manifest.name)),
+        }
     }
 
     /// What is recorded, read without touching anything.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::heartbeat::Heartbeat;
+use super::reading::Reading;
 use crate::domain::asset::ProviderName;
 use crate::domain::reconciler::Overview;
 use crate::domain::time::Now;
@@ -29,6 +30,8 @@ pub struct View {
     pub walked_at: Option<Now>,
     /// Time between two walks.
     pub rescan: Duration,
+    /// What became of the last reading of manifest and config.
+    pub reading: Reading,
     /// Whether changes of files are noticed by themselves.
     pub watching: watcher::Mode,
 }
@@ -104,6 +107,11 @@ impl Showing {
         self.stale |= news;
     }
 
+    /// Something is to be shown that no turn has to do with.
+    pub(super) const fn changed(&mut self) {
+        self.stale = true;
+    }
+
     /// When the next view is to be made, if one is.
     pub(super) fn due(&self) -> Option<Instant> {
         let wanted = self.stale && self.board.watched.load(Ordering::Relaxed);
@@ -135,6 +143,7 @@ mod tests {
             at: Now::at(Timestamp::from_unix_ms(0)),
             walked_at: None,
             rescan: Duration::from_secs(900),
+            reading: Reading::default(),
             watching: watcher::Mode::Starting,
         }
     }

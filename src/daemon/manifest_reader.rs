@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Inbox, Message, Reload, Reloaded, guarded};
+use crate::domain::manifest::{SourceName, Unusable};
 
 pub(super) struct ManifestReader {
     /// Out while it is being read: then the answer brings it back.
@@ -49,9 +50,11 @@ impl ManifestReader {
         let inbox = self.inbox.clone();
         tokio::task::spawn_blocking(move || {
             let reloaded = guarded(|| Ok(reload())).unwrap_or_else(|defect| {
-                let text = format!("the manifest could not be read again: {defect}");
-                drop(inbox.send(Message::Warnings(vec![text])));
-                Reloaded::Broken
+                Reloaded::Broken(Unusable::new(
+                    SourceName::Manifest,
+                    "",
+                    &format!("it could not be read again: {defect}"),
+                ))
             });
             drop(inbox.send(Message::Reloaded(reload, reloaded)));
         });

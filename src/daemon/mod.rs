@@ -13,6 +13,7 @@ mod limiter;
 mod manifest_reader;
 mod memory;
 pub(crate) mod parts;
+pub mod reading;
 mod saver;
 mod service_manager;
 mod shelf;
@@ -38,6 +39,7 @@ use manifest_reader::ManifestReader;
 use memory::Memory;
 use parts::{Inbox, Message, chain, guarded};
 pub use parts::{Observer, Parts, Readers, Reload, Reloaded, Remember, ScanProgress};
+use reading::Reading;
 use saver::Saver;
 pub use service_manager::ServiceManager;
 use uploader::Uploader;
@@ -68,6 +70,7 @@ pub struct Daemon {
     /// These stay in force until the end, whatever the manifest says by now.
     places: (PathBuf, PathBuf),
     reader: ManifestReader,
+    reading: Reading,
     memory: Memory,
     signals: mpsc::UnboundedReceiver<Signal>,
     observer: Box<dyn Observer>,
@@ -133,6 +136,7 @@ impl Daemon {
             signals,
             observer,
             manager: parts.manager,
+            reading: Reading::first(parts.broken, now.wall),
             own: Vec::new(),
             early: Vec::new(),
             stop_by: None,
@@ -146,6 +150,9 @@ impl Daemon {
             swept_at: None,
             uploaded: false,
         };
+        if let Some(event) = this.reading.event() {
+            this.tell_of_reading(&event);
+        }
         this.connect_accounts();
         if !Arc::ptr_eq(&last_good, &manifest) {
             this.take_manifest(manifest);
@@ -210,6 +217,7 @@ impl Daemon {
             at,
             walked_at: self.walked_at,
             rescan: self.manifest.sync.rescan,
+            reading: self.reading.clone(),
             watching: self.folder.watching(),
         });
     }
@@ -296,7 +304,11 @@ impl Daemon {
             Message::Connected(answer) => inputs.extend(self.accounts.answered(answer)),
             Message::Reloaded(reload, reloaded) => {
                 self.reader.answered(reload);
-                self.manager.reloaded(&reloaded);
+                if let Some(event) = self.reading.again(&reloaded, self.clock.now().wall) {
+                    self.tell_of_reading(&event);
+                }
+                self.showing.changed();
+                self.manager.reloaded();
                 if let Reloaded::Changed(manifest, remember) = reloaded {
                     self.memory = Memory::new(remember);
                     self.take_manifest(manifest);
@@ -314,6 +326,11 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    fn tell_of_reading(&mut self, event: &Event) {
+        self.manager.manifest_is_broken(self.reading.broken.as_ref().map(|(unusable, _)| unusable.name()));
+        self.observer.event(event);
     }
 
     fn warn(&mut self, texts: &[String]) {
@@ -355,7 +372,7 @@ impl Daemon {
         if (&manifest.sync.root, &manifest.sync.state_dir) != (&self.places.0, &self.places.1) {
             // Its rules are about another folder than the one that is watched.
             self.observer.warning(
-                "root and state_dir change by a restart only; until then the manifest as it was stays in force",
+                "root and state_dir change by a restart only; until then manifest and config stay in force as they were",
             );
             return;
         }

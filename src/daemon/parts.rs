@@ -9,7 +9,7 @@ use super::accounts::Answer;
 use super::board::Board;
 use super::service_manager::ServiceManager;
 use crate::domain::event::Event;
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{Manifest, Unusable};
 use crate::domain::reconciler::{Input, Mode};
 use crate::domain::state::State;
 use crate::local::clock::Clock;
@@ -24,6 +24,8 @@ pub struct Parts {
     pub mode: Mode,
     /// What is wanted.
     pub manifest: Arc<Manifest>,
+    /// Why `manifest` is not what lies there now but an older one, where that is so.
+    pub broken: Option<Unusable>,
     /// What was wanted when all was well, where that is another manifest: its provider tables stay in force until
     /// their entries may go.
     pub last_good: Option<Arc<Manifest>>,
@@ -61,8 +63,8 @@ pub enum Reloaded {
     Changed(Arc<Manifest>, Remember),
     /// They are as they were.
     Unchanged,
-    /// They are broken, which has been told.
-    Broken,
+    /// They cannot be used; the diagnostics have been shown.
+    Broken(Unusable),
 }
 
 /// Is told what readers of the state file find from now on, on another thread than the loop's.

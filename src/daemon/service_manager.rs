@@ -14,7 +14,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
-use super::{Reloaded, ScanProgress};
+use super::ScanProgress;
 use crate::domain::reconciler::{Reconciler, Summary};
 use crate::domain::state::Record;
 use crate::domain::time::Timestamp;
@@ -34,7 +34,8 @@ struct Line {
     alive_at: Option<Instant>,
     extended_at: Option<Instant>,
     reload: Reload,
-    manifest_broken: bool,
+    /// The file that cannot be used, so that an older one is in force.
+    broken: Option<String>,
     /// The line for people that was sent last.
     text: String,
     /// Whether that line may say something else by now, and when it is worth looking.
@@ -121,11 +122,11 @@ impl ServiceManager {
         Self(Some(Line::new(messenger(sd_notify::notify), watchdog)))
     }
 
-    /// Whether the manifest that lies there cannot be used, so that an older one is in force.
-    pub fn manifest_is_broken(&mut self, broken: bool) {
+    /// Which file cannot be used (the manifest or the config), so that older ones are in force; `None` if both can.
+    pub(super) fn manifest_is_broken(&mut self, broken: Option<String>) {
         let Some(line) = &mut self.0 else { return };
-        line.stale |= line.manifest_broken != broken;
-        line.manifest_broken = broken;
+        line.stale |= line.broken != broken;
+        line.broken = broken;
     }
 
     /// Manifest and config are being read again because somebody asked for it.
@@ -137,8 +138,7 @@ impl ServiceManager {
     }
 
     /// They have been read, whoever asked for it, and what they say counts from this turn on.
-    pub(super) fn reloaded(&mut self, came_to: &Reloaded) {
-        self.manifest_is_broken(matches!(came_to, Reloaded::Broken));
+    pub(super) fn reloaded(&mut self) {
         let Some(line) = &mut self.0 else { return };
         line.reloaded();
     }
@@ -174,7 +174,7 @@ impl Standing {
         this
     }
 
-    fn text(&self, manifest_broken: bool) -> String {
+    fn text(&self, broken: Option<&str>) -> String {
         let Summary { entries, failing, kept_alive, .. } = self.summary;
         let mut text = format!("{} URLs alive; {entries} entries", self.live);
         for (count, what) in [(failing, "not up to date"), (kept_alive, "without a usable file")] {
@@ -185,19 +185,19 @@ impl Standing {
         if let Some(end) = self.first_end {
             let _ = write!(text, "; the first URL would end {end}");
         }
-        let troubles = self.troubles(manifest_broken);
+        let troubles = self.troubles(broken);
         if !troubles.is_empty() {
             let _ = write!(text, "; attention: {}", troubles.join("; "));
         }
         in_one_line(&text)
     }
 
-    fn troubles(&self, manifest_broken: bool) -> Vec<String> {
+    fn troubles(&self, broken: Option<&str>) -> Vec<String> {
         let Summary { halted, refused, down, unusable, unwritable, folder_unusable, .. } = &self.summary;
         let mut troubles = Vec::new();
-        if manifest_broken {
-            troubles.push("the manifest cannot be used, the last one that worked is in force".to_owned());
-        }
+        troubles.extend(
+            broken.map(|file| format!("{file} cannot be used, the last one that worked is in force")),
+        );
         if *unwritable {
             troubles.push("the state folder cannot be written".to_owned());
         }
@@ -225,7 +225,7 @@ impl Line {
             alive_at: None,
             extended_at: None,
             reload: Reload::No,
-            manifest_broken: false,
+            broken: None,
             text: String::new(),
             stale: true,
             not_before: None,
@@ -299,7 +299,7 @@ impl Line {
             return None;
         }
         let text = match self.stage {
-            Stage::Started | Stage::Stopping => standing().text(self.manifest_broken),
+            Stage::Started | Stage::Stopping => standing().text(self.broken.as_deref()),
             Stage::Starting => format!("looking at the folder: {} files, {} read", scan.seen, scan.hashed),
         };
         let pause = now.elapsed().saturating_mul(PAUSE_PER_LOOK).max(PAUSE_MIN);

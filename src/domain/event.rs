@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::asset::{EntryKey, ProviderName, RelPath};
 use super::failure::FailureClass;
 use super::guard::Halt;
+use super::manifest::Unusable;
 use super::plan::Reason;
 use super::time::Timestamp;
 
@@ -239,6 +240,15 @@ pub enum Event {
         /// Whether ours is ahead of the provider's, rather than behind it.
         is_ahead: bool,
     },
+    /// The manifest or the config that lies there can't be used; the last ones that worked are in force.
+    ManifestUnusable {
+        /// Which of them, and why.
+        unusable: Unusable,
+        /// Whether this was found at the start, so that the ones in force were remembered from an earlier run.
+        at_start: bool,
+    },
+    /// Manifest and config can be used again.
+    ManifestUsable,
     /// The state folder can't be written. Renewals go on; new content waits.
     StateUnwritable {
         /// What the system said.

@@ -133,6 +133,7 @@ mod tests {
             at: start(),
             walked_at: Some(start()),
             rescan: hours(1),
+            reading: crate::daemon::reading::Reading::default(),
             watching: Mode::Watching { folders: 1 },
         }
     }

@@ -55,6 +55,19 @@ fn a_state_that_lies_in_the_folder_is_not_believed_where_the_config_names_anothe
 }
 
 #[test]
+fn a_broken_config_is_called_by_its_name() {
+    let stage = Stage::with_logo_published();
+    let url = stage.url("logo.png", "bandwidth");
+    stage.write("media.toml", "version = 1\n[[media]]\nfile = \"logo.png\"\nto = \"bandwidth\"\n");
+    let sync = "version = 1\n[sync]\nroot = \"media\"\nstate_dir = \"media/.mediakeep\"\n";
+    for broken in ["[sink]\n", "<<<<<<< HEAD\n"] {
+        write(&stage.above.path().join("config.toml"), format!("{sync}{broken}"));
+        let run = stage.run(["status", "--config", "../config.toml"]).exits(0).prints(&url);
+        run.says("the config ../config.toml cannot be used (`mediakeep check` says why)");
+    }
+}
+
+#[test]
 fn what_is_merely_odd_is_said_by_check_alone() {
     let stage = Stage::with_logo();
     stage.run(["check"]).exits(0).says("git clean");

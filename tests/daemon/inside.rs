@@ -77,6 +77,7 @@ impl Inside {
             store: (twist.store)(FolderStore::open(&manifest.sync.state_dir).unwrap()),
             manifest,
             last_good: None,
+            broken: None,
             clock: twist.clock,
             lookups: twist.lookups,
             reload: twist.reload,
@@ -320,11 +321,11 @@ fn a_defect_while_the_manifest_is_read_does_not_end_the_reading() {
     });
     let inside = Inside::start(&stage, Twist { reload, ..Twist::default() });
     inside.signals.send(Signal::Reload).unwrap();
-    stage.until("it is told", || {
-        inside.warnings.lock().unwrap().iter().any(|text| text.contains("could not be read again"))
-    });
+    let told = |of: fn(&Event) -> bool| inside.events.lock().unwrap().iter().any(of);
+    stage.until("it is told", || told(|event| matches!(event, Event::ManifestUnusable { .. })));
     inside.signals.send(Signal::Reload).unwrap();
     stage.until("it is read again", || *reads.lock().unwrap() >= 2);
+    stage.until("the end is told", || told(|event| matches!(event, Event::ManifestUsable)));
     inside.stop();
 }
 

@@ -198,6 +198,27 @@ fn the_last_good_manifest_is_found_where_the_config_says_that_the_state_is() {
 }
 
 #[test]
+fn a_config_that_breaks_is_called_by_its_name_and_keeps_the_old_one_in_force() {
+    let stage = Stage::new();
+    with_config(&stage, "state_dir = \"state\"", &file("logo.png"));
+    stage.put("logo.png", "logo");
+    let mut daemon = run_with_config(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    let good = fs::read_to_string(stage.beside("mediakeep.toml")).unwrap();
+    put(&stage.beside("mediakeep.toml"), &good.replace("[sync]", "[sink]"));
+    daemon.until_says("the config cannot be used; the one before stays in force");
+    assert!(!daemon.said().contains("the manifest cannot be used"), "{}", daemon.said());
+    put(&stage.beside("mediakeep.toml"), &good.replace("[sync]", "[sync]\nkeep_copies = true"));
+    daemon.until_says("config read again");
+    daemon.until_says("manifest and config can be used again");
+    assert!(!daemon.said().contains("manifest read again"), "{}", daemon.said());
+    stage.put("logo.png", "new logo");
+    stage.until_content("logo.png", "plivo", "new logo");
+    daemon.stop();
+    stage.nobody_was_let_down();
+}
+
+#[test]
 fn what_is_remembered_within_reach_of_editors_moves_no_credentials() {
     let stage = Stage::with_life(Duration::from_secs(600));
     // The state is in the media folder by default.

@@ -70,7 +70,11 @@ fn a_service_is_ready_once_the_folder_was_looked_at_and_says_what_becomes_of_it(
     manager.until("READY=1");
 
     stage.put("media.toml", "version = 1\n[[media\n");
-    manager.until("attention: the manifest cannot be used, the last one that worked is in force");
+    let file = stage.media("media.toml");
+    manager.until(&format!(
+        "attention: the manifest {} cannot be used, the last one that worked is in force",
+        file.display()
+    ));
 
     daemon.signal("TERM");
     let end = manager.until("STOPPING=1");

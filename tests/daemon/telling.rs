@@ -155,7 +155,7 @@ fn what_comes_during_a_run_is_told_together_afterwards_and_the_rest_at_the_end()
     // Another config counts without a restart, and a stop waits for no quiet.
     configure(&stage, &appending(&stage, "on_change"));
     daemon.signal("HUP");
-    daemon.until_says("manifest read again");
+    daemon.until_says("config read again");
     stage.put("last.png", "last");
     stage.until_content("last.png", "plivo", "last");
     daemon.stop();

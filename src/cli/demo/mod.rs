@@ -87,6 +87,7 @@ fn parts(stage: &Stage, begin: Instant, signals: mpsc::UnboundedReceiver<Signal>
         mode: Mode::Daemon,
         manifest: stage.manifest.clone(),
         last_good: None,
+        broken: None,
         store: Box::new(store),
         clock: Arc::new(SystemClock::new()),
         lookups: Arc::new(Stage::secrets()),

@@ -164,15 +164,15 @@ fn the_line_names_every_trouble_and_stays_one_line() {
         folder_unusable: Some("it is\nnot there".to_owned()),
     };
     let end = "2026-11-23T15:59:00Z".parse().unwrap();
-    let text = Standing { summary, live: 10, first_end: Some(end) }.text(true);
+    let text = Standing { summary, live: 10, first_end: Some(end) }.text(Some("the config /etc/a.toml"));
     assert_eq!(
         text,
         "10 URLs alive; 9 entries, 1 not up to date, 2 without a usable file; the first URL would end 2026-11-23T15:59:00Z; \
-         attention: the manifest cannot be used, the last one that worked is in force; the state folder cannot be \
-         written; the folder cannot be used: it is not there; halted by the guard: the rule for \"a\\nb\" lost all \
+         attention: the config /etc/a.toml cannot be used, the last one that worked is in force; the state folder \
+         cannot be written; the folder cannot be used: it is not there; halted by the guard: the rule for \"a\\nb\" lost all \
          its files; one refuses the credentials; two does not answer as it should; three has no usable credentials"
     );
     let summary = Summary { folder_unusable: Some("é".repeat(9999)), ..Summary::default() };
-    let long = Standing { summary, ..Standing::default() }.text(false);
+    let long = Standing { summary, ..Standing::default() }.text(None);
     assert_eq!(long.chars().count(), TEXT_CHARS_MAX);
 }

@@ -48,6 +48,7 @@ fn parts(folder: &std::path::Path, signals: mpsc::UnboundedReceiver<Signal>) -> 
         store: Box::new(FolderStore::open(&manifest.sync.state_dir).unwrap()),
         manifest,
         last_good: None,
+        broken: None,
         clock: Arc::new(SystemClock::new()),
         lookups: Arc::new(BTreeMap::<String, String>::new()),
         reload: Box::new(|| Reloaded::Unchanged),

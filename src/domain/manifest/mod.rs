@@ -24,6 +24,7 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod unusable;
 
 pub use hook::{Hook, HookOptions, Target, webhook_address};
 pub use parse::{Parsed, SOURCE_BYTES_MAX, Source, Sources, parse};
@@ -32,6 +33,7 @@ pub use schema::{reference, schema};
 pub use select::{NeverEntry, Selected, TEMPORARY_PREFIX};
 pub use serve::{Listen, ServeOptions};
 pub use template::{BadTemplate, IdTemplate};
+pub use unusable::Unusable;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

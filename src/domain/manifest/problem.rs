@@ -3,6 +3,7 @@
 //! A problem carries the lines that it shows, and in those every value that could be a secret is masked already:
 //! whoever prints a problem can't print a secret. Nothing here ever holds the unmasked text.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,6 +29,15 @@ pub enum SourceName {
     Manifest,
     /// The config.
     Config,
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Manifest => "manifest",
+            Self::Config => "config",
+        })
+    }
 }
 
 /// One thing that is wrong, or worth knowing.
@@ -265,7 +275,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A character that could act on a terminal, or hide, as its escape.
-fn escaped(character: char) -> impl Iterator<Item = char> {
+pub(super) fn escaped(character: char) -> impl Iterator<Item = char> {
     let mut plain = (!invisible(character)).then_some(character).into_iter();
     let mut escape = invisible(character).then(|| character.escape_unicode()).into_iter().flatten();
     std::iter::from_fn(move || plain.next().or_else(|| escape.next()))

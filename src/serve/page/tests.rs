@@ -40,6 +40,7 @@ fn view(entries: Vec<Listed>) -> View {
         at,
         walked_at: Some(at),
         rescan: Duration::from_secs(900),
+        reading: crate::daemon::reading::Reading::default(),
         watching: Mode::Watching { folders: 1 },
     }
 }
