@@ -145,9 +145,11 @@ impl Text {
                   Elsewhere, say where it is with --manifest (or $MEDIAKEEP_MANIFEST)"
                     .to_owned()
             }
-            SourceName::Manifest => "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
+            SourceName::Manifest => {
+                "`mediakeep init` writes one for this folder; say where another one is with --manifest (or \
                   $MEDIAKEEP_MANIFEST)"
-                .to_owned(),
+                    .to_owned()
+            }
         };
         Self::quietly(path).map_err(|error| {
             fail_with_help(&format!("cannot read the {what} {}: {error}", path.display()), &help);

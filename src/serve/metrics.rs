@@ -68,6 +68,8 @@ metrics! {
     FOLDER Gauge "mediakeep_folder_usable" [] "1 if the watched folder can be looked at, else 0";
     STATE Gauge "mediakeep_state_writable" [] "1 if the state folder can be written, else 0";
     HELD_BACK Gauge "mediakeep_guard_held_back_entries" [] "entries whose retirement the guard holds back until it is approved";
+    RELOADED Gauge "mediakeep_manifest_last_reload_successful" [] "1 if manifest and config could be used when they were last read, else 0: then the last ones that worked are in force";
+    RELOADED_AT Gauge "mediakeep_manifest_last_reload_success_timestamp_seconds" [] "when manifest and config were last read and could be used, be it at the start; absent before that";
     WATCH Gauge "mediakeep_watch_mode" ["mode"] "1 for how changes of files are noticed (`starting`, `watching`, `polling`), 0 for the other ways";
     ENTRIES Gauge "mediakeep_entries" ["provider", "state"] "entries by their state, as `mediakeep status` calls it, with `-` for blanks";
     EXPIRY Gauge "mediakeep_nearest_expiry_timestamp_seconds" ["provider"] "when the first of the live URLs that are renewed expires; absent where there is none";

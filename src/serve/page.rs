@@ -11,6 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::health::stands_in_the_way;
 use super::rows::{Row, rows};
 use crate::daemon::board::View;
+use crate::daemon::reading::Reading;
 use crate::domain::condition::Condition;
 use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
 use crate::domain::time::{Now, Timestamp, format_duration};
@@ -53,6 +54,7 @@ impl Wish {
 pub(super) fn page(view: Option<&View>, against: &[String], wish: Wish, now: Now) -> String {
     let rows = view.map(|view| sorted(view, now)).unwrap_or_default();
     let attention = rows.iter().filter(|row| row.wants_attention()).count();
+    let broken = view.and_then(|view| view.reading.broken.as_ref());
     let verdict = verdict(view, attention, rows.len());
     html! {
         (DOCTYPE)
@@ -68,7 +70,7 @@ pub(super) fn page(view: Option<&View>, against: &[String], wish: Wish, now: Now
             body {
                 header {
                     h1 { "mediakeep" }
-                    p.verdict.bad[attention > 0 || !against.is_empty()] { (verdict) }
+                    p.verdict.bad[attention > 0 || broken.is_some() || !against.is_empty()] { (verdict) }
                     (asof(wish, now))
                 }
                 main {
@@ -85,6 +87,9 @@ pub(super) fn page(view: Option<&View>, against: &[String], wish: Wish, now: Now
 fn verdict(view: Option<&View>, attention: usize, all: usize) -> String {
     match (view, attention) {
         (None, _) => "mediakeep is starting".to_owned(),
+        (Some(View { reading: Reading { broken: Some((unusable, _)), .. }, .. }), 0) => {
+            format!("{} alive, but {} cannot be used", count(all, "entry", "entries"), unusable.name())
+        }
         (_, 0) if all == 0 => "Nothing is to be kept alive".to_owned(),
         (_, 0) => format!("{} alive, nothing wants attention", count(all, "entry", "entries")),
         (_, 1) => format!("1 of {} wants attention", count(all, "entry", "entries")),
@@ -126,6 +131,14 @@ fn in_the_way(view: Option<&View>, against: &[String]) -> Markup {
 fn obstacles(view: &View) -> Vec<String> {
     let obstacles = &view.overview.obstacles;
     let mut lines = Vec::new();
+    if let Some((unusable, since)) = &view.reading.broken {
+        lines.push(format!(
+            "{} cannot be used since {}: {}; the last one that worked is in force, `mediakeep check` says more",
+            unusable.name(),
+            words(*since),
+            unusable.reason()
+        ));
+    }
     if let Some(guard) = &obstacles.guard {
         lines.push(format!(
             "the guard holds back {}: {}; they are kept alive until `mediakeep approve` lets them go",
@@ -246,8 +259,11 @@ fn until(at: Timestamp, now: Timestamp) -> Markup {
 
 /// A moment as people read it, to the second.
 fn moment(at: Timestamp) -> Markup {
-    let text = at.floor_to_second().to_string();
-    html! { time datetime=(text) { (text.replace('T', " ").replace('Z', "")) } }
+    html! { time datetime=(at.floor_to_second()) { (words(at)) } }
+}
+
+fn words(at: Timestamp) -> String {
+    at.floor_to_second().to_string().replace('T', " ").replace('Z', "")
 }
 
 /// A media's address. A link only where it is one that a browser can follow, and without what may prove who somebody is.

@@ -137,6 +137,44 @@ fn health_and_metrics_follow_a_failure_and_a_recovery() {
 }
 
 #[test]
+fn a_config_that_breaks_shows_in_metrics_and_page_and_not_in_readiness() {
+    let address = free_address();
+    let serve = format!("[serve]\nlisten = \"{address}\"\n");
+    let stage = stage(&serve);
+    put(&stage.beside("token"), PASSWORD);
+    let mut daemon = run(&stage);
+    until_status(&stage, &address, "/readyz", 200);
+    let usable = || metric(&address, "mediakeep_manifest_last_reload_successful");
+    let succeeded = || metric(&address, "mediakeep_manifest_last_reload_success_timestamp_seconds").unwrap();
+    assert_eq!(usable(), Some(1.0));
+    let first = succeeded();
+    let now = stage.now().saturating_since(Timestamp::from_unix_ms(0)).as_secs_f64();
+    assert!((0.0..60.0).contains(&(now - first)), "{first} at {now}");
+
+    configure(&stage, &format!("{serve}allow = \"{PASSWORD}\"\n"));
+    stage.until("it shows in the metrics", || usable() == Some(0.0));
+    assert!(succeeded() >= first, "it is still told");
+    let page = ask(&address, "/").body;
+    let config = stage.beside("config.toml");
+    let notice = format!("<li>the config {} cannot be used since 2", config.display());
+    assert!(page.contains(&notice) && page.contains("unknown key"), "{page}");
+    assert!(!page.contains(PASSWORD), "{page}");
+    assert_eq!(ask(&address, "/readyz").status, 200, "what is published lives on");
+    daemon.stop();
+
+    // From the start on it is the same.
+    let mut daemon = run(&stage);
+    until_status(&stage, &address, "/readyz", 200);
+    assert_eq!(usable(), Some(0.0));
+    assert_eq!(metric(&address, "mediakeep_manifest_last_reload_success_timestamp_seconds"), None);
+    configure(&stage, &serve);
+    stage.until("it is mended", || usable() == Some(1.0));
+    assert!(succeeded() >= first);
+    assert!(!ask(&address, "/").body.contains("cannot be used"));
+    daemon.stop();
+}
+
+#[test]
 fn the_page_shows_every_entry_and_only_to_those_it_is_meant_for() {
     let address = free_address();
     let stage = stage(&format!("[serve]\nlisten = \"{address}\"\nhosts = [\"media.example\"]\n"));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ACCEPTED, BUILD, ENTRIES, EXPIRY, FOLDER, HELD_BACK, IN_FLIGHT, LIFE, Labels, MARGIN, READY, STARTED,
-    STATE, Samples, TURNED, USABLE, WAITING, WALKED, WATCH, float,
+    ACCEPTED, BUILD, ENTRIES, EXPIRY, FOLDER, HELD_BACK, IN_FLIGHT, LIFE, Labels, MARGIN, READY, RELOADED,
+    RELOADED_AT, STARTED, STATE, Samples, TURNED, USABLE, WAITING, WALKED, WATCH, float,
 };
 use crate::daemon::board::View;
 use crate::domain::asset::ProviderName;
@@ -42,6 +42,10 @@ fn surroundings(view: &View, samples: &mut Samples) {
     samples.set(STATE, Labels::new(), flag(view.overview.state_writable));
     let held_back = obstacles.guard.as_ref().map_or(0, |guard| guard.entries);
     samples.set(HELD_BACK, Labels::new(), float(held_back as u64));
+    samples.set(RELOADED, Labels::new(), flag(view.reading.broken.is_none()));
+    if let Some(at) = view.reading.succeeded_at {
+        samples.set(RELOADED_AT, Labels::new(), seconds(at));
+    }
     let present = mode_name(&view.watching);
     for mode in ["starting", "watching", "polling"] {
         samples.set(WATCH, vec![("mode", mode.to_owned())], flag(mode == present));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::lease::LeaseTerms;
+use crate::domain::manifest::{SourceName, Unusable};
 use crate::domain::reconciler::{AccountOverview, Listed, Overview};
 use crate::domain::state::{Record, Trouble};
 use crate::domain::testing::{handle, key};
@@ -40,7 +41,7 @@ fn view(entries: Vec<Listed>) -> View {
         at,
         walked_at: Some(at),
         rescan: Duration::from_secs(900),
-        reading: crate::daemon::reading::Reading::default(),
+        reading: Reading::default(),
         watching: Mode::Watching { folders: 1 },
     }
 }
@@ -170,4 +171,31 @@ fn it_renews_itself_unless_somebody_wants_it_to_stay() {
 fn before_the_first_turn_it_says_so() {
     let page = page(None, &["nothing is known yet".to_owned()], Wish::default(), at(0));
     assert!(page.contains("mediakeep is starting") && page.contains("nothing is known yet"), "{page}");
+}
+
+#[test]
+fn a_broken_manifest_or_config_is_the_first_that_one_sees() {
+    for (source, file) in
+        [(SourceName::Manifest, "media.toml"), (SourceName::Config, "/etc/<mediakeep>.toml")]
+    {
+        let unusable = Unusable { line: Some(3), ..Unusable::new(source, file, "unknown key `x`") };
+        let name = unusable.name().replace('<', "&lt;").replace('>', "&gt;");
+        let reading = Reading { broken: Some((unusable, at(0).wall)), ..Reading::default() };
+        let all_alive = View { reading: reading.clone(), ..view(vec![alive("a.png")]) };
+        let page_of = |view: &View| page(Some(view), &[], Wish::default(), at(1));
+        let shown = page_of(&all_alive);
+        let since = words(at(0).wall);
+        let notice = format!(
+            "<li>{name} cannot be used since {since}: line 3: unknown key `x`; the last one that worked"
+        );
+        assert!(shown.contains(&notice), "{shown}");
+        assert!(shown.find(&notice) < shown.find("a.png"), "{shown}");
+        let verdict = format!("<p class=\"verdict bad\">1 entry alive, but {name} cannot be used</p>");
+        assert!(shown.contains(&verdict), "{shown}");
+        // Entries that want attention come first in the line, and the notice stays.
+        let some_blocked = View { reading, ..view(vec![with_trouble("b.png", "gone", true)]) };
+        let shown = page_of(&some_blocked);
+        assert!(shown.contains("1 of 1 entry wants attention") && shown.contains(&notice), "{shown}");
+    }
+    assert!(!shown(vec![alive("a.png")], "", 1).contains("cannot be used"));
 }
