@@ -107,6 +107,51 @@ fn changes_failures_and_recoveries_are_told_once_readers_can_see_them() {
 }
 
 #[test]
+fn a_broken_config_is_told_once_at_the_start_too_and_so_is_its_end() {
+    let stage = stage("");
+    let hooks: String = ["on_failure", "on_recover"].map(|name| appending(&stage, name)).concat();
+    configure(&stage, &hooks);
+    let mut daemon = run(&stage);
+    stage.until_content("logo.png", "plivo", "logo");
+    stage.until("it is remembered", || {
+        text(&stage.beside("state/last-good/last-good.json")).contains("on_recover")
+    });
+    let break_it = || configure(&stage, &format!("{hooks}on_fire = \"{PASSWORD}\"\n"));
+    for at_start in [false, true] {
+        let before = told(&stage, "on_failure").len();
+        if at_start {
+            daemon.stop();
+            break_it();
+            daemon = run(&stage);
+        } else {
+            break_it();
+        }
+        stage.until("it is told", || told(&stage, "on_failure").len() > before);
+        let failure = &told(&stage, "on_failure")[before]["system"][0];
+        assert_eq!((&failure["subject"], &failure["class"]), (&json!("config"), &json!("config-unusable")));
+        let detail = failure["detail"].as_str().unwrap();
+        let config = stage.beside("config.toml");
+        assert!(
+            detail.starts_with(&format!("the config {} cannot be used: line ", config.display())),
+            "{detail}"
+        );
+        assert!(detail.contains("on_fire") && detail.ends_with("stays in force"), "{detail}");
+        daemon.signal("HUP");
+        configure(&stage, &hooks);
+        let over = || told(&stage, "on_recover").len();
+        stage.until("the end is told", || over() > usize::from(at_start));
+        assert_eq!(told(&stage, "on_recover")[usize::from(at_start)]["system"][0]["over"], "failure");
+        assert_eq!(told(&stage, "on_failure").len(), before + 1, "once");
+    }
+    daemon.stop();
+    assert!(
+        !text(&stage.beside("on_failure")).contains(PASSWORD),
+        "what the file holds is nobody's business"
+    );
+    stage.nobody_was_let_down();
+}
+
+#[test]
 fn a_hook_that_hangs_is_killed_and_delays_nothing() {
     let stage = stage("");
     let hang = "on_change = [{ command = [\"/bin/sh\", \"-c\", \"sleep 600\"] }, { command = [\"false\"] }, ";

@@ -256,7 +256,10 @@ pub(super) static HOOK: Section = Section {
             "on_risk",
             "told of URLs in danger or dead, a halt by the guard, a folder that cannot be used",
         ),
-        hook_key("on_failure", "told of what fails and goes on failing: an entry, an account"),
+        hook_key(
+            "on_failure",
+            "told of what fails and goes on failing: an entry, an account, a manifest or config that cannot be used",
+        ),
         hook_key("on_recover", "told when such a risk or failure is over"),
     ],
 };

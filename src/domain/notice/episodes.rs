@@ -11,6 +11,7 @@ use crate::domain::asset::{EntryKey, ProviderName};
 use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
 use crate::domain::guard::REMOVAL_DELAY;
+use crate::domain::manifest::SourceName;
 use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
 use crate::domain::plan::Block;
 use crate::domain::reconciler::is_of_folder;
@@ -106,6 +107,8 @@ impl Notices {
                 | Event::FolderBack
                 | Event::StateUnwritable { .. }
                 | Event::StateWritable
+                | Event::ManifestUnusable { .. }
+                | Event::ManifestUsable
         )
     }
 
@@ -183,6 +186,20 @@ impl Notices {
                 self.tell(STATE, Topic::Risk, "state-unwritable".into(), detail, out);
             }
             Event::StateWritable => self.end(&STATE, Topic::Risk, out),
+            Event::ManifestUnusable { unusable, .. } => {
+                let detail = format!("{unusable}; the last one that worked stays in force");
+                let (subject, class) = match unusable.source {
+                    SourceName::Manifest => (MANIFEST, "manifest-unusable"),
+                    SourceName::Config => (CONFIG, "config-unusable"),
+                };
+                self.tell(subject, Topic::Failure, class.into(), &detail, out);
+            }
+            // While the config is broken nobody knows about the manifest: neither is over before both are.
+            Event::ManifestUsable => {
+                for subject in [CONFIG, MANIFEST] {
+                    self.end(&subject, Topic::Failure, out);
+                }
+            }
             _ => {}
         }
     }
@@ -410,6 +427,8 @@ const HAS_DIED: &str = "its URL has died";
 const GUARD: Subject = Subject::System("guard");
 const FOLDER: Subject = Subject::System("folder");
 const STATE: Subject = Subject::System("state");
+const MANIFEST: Subject = Subject::System("manifest");
+const CONFIG: Subject = Subject::System("config");
 /// As the state file calls it.
 const SOURCE_LOST: &str = "source-lost";
 /// So many failures in a row are no chance any more.
