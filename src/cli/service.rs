@@ -209,7 +209,13 @@ pub(super) fn start(
         let server = Server::start(wanted, board.clone(), clock.clone());
         let hooks = (mode == Mode::Daemon).then(|| {
             let state_file = state_dir.join(STATE_FILE);
-            Hooks::start(&workspace.manifest, state_file, Arc::new(ProcessEnvironment), clock.clone())
+            Hooks::start(
+                &workspace.manifest,
+                state_file,
+                Arc::new(ProcessEnvironment),
+                clock.clone(),
+                board.clone(),
+            )
         });
         let observer = server.counting(observer);
         let parts = Parts {

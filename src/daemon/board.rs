@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::heartbeat::Heartbeat;
 use super::reading::Reading;
 use crate::domain::asset::ProviderName;
+use crate::domain::notice::{RunResult, Topic};
 use crate::domain::reconciler::Overview;
 use crate::domain::time::Now;
 use crate::local::watcher;
@@ -44,6 +45,43 @@ pub struct Board {
     watched: AtomicBool,
     view: watch::Sender<Option<Arc<View>>>,
     tallies: Mutex<BTreeMap<ProviderName, Arc<Tally>>>,
+    /// How the hooks do.
+    pub hooks: HookTally,
+}
+
+/// Counts what became of hooks, by their topic.
+#[derive(Debug, Default)]
+pub struct HookTally(Mutex<HookCounts>);
+
+/// What became of hooks since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookCounts {
+    /// Their runs, by how they ended.
+    pub runs: BTreeMap<(Topic, RunResult), u64>,
+    /// News that were given up, because the runs that should have told them failed too often.
+    pub lost: BTreeMap<Topic, u64>,
+}
+
+impl HookTally {
+    /// A run is over.
+    pub fn ran(&self, topic: Topic, result: RunResult) {
+        *self.lock().runs.entry((topic, result)).or_default() += 1;
+    }
+
+    /// So many news will not be told any more.
+    pub fn lost(&self, topic: Topic, news: usize) {
+        *self.lock().lost.entry(topic).or_default() += news as u64;
+    }
+
+    /// What has become of them so far.
+    #[must_use]
+    pub fn counts(&self) -> HookCounts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HookCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for Board {
@@ -53,6 +91,7 @@ impl Default for Board {
             watched: AtomicBool::new(false),
             view: watch::Sender::new(None),
             tallies: Mutex::default(),
+            hooks: HookTally::default(),
         }
     }
 }

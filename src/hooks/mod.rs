@@ -26,11 +26,12 @@ pub(crate) use run::{Runner, label, unresolved};
 
 use run::HookError;
 
+use crate::daemon::board::Board;
 use crate::daemon::{Observer, Readers, ScanProgress};
 use crate::domain::asset::ProviderName;
 use crate::domain::event::Event;
 use crate::domain::manifest::{Hook, HookOptions, Manifest};
-use crate::domain::notice::{Notice, Notices, Queue, Setback};
+use crate::domain::notice::{Notice, Notices, Queue, RunResult, Setback};
 use crate::domain::obstacles::AccountProblem;
 use crate::domain::state::State;
 use crate::domain::time::{Timestamp, format_duration};
@@ -56,18 +57,20 @@ enum Heard {
 }
 
 impl Hooks {
-    /// Starts the task. `state_file` is told to programs; what lies beside it says what was wrong before.
+    /// Starts the task. `state_file` is told to programs; what lies beside it says what was wrong before. What becomes
+    /// of runs is counted on `board`.
     #[must_use]
     pub fn start(
         manifest: &Manifest,
         state_file: PathBuf,
         lookups: Arc<dyn Lookups>,
         clock: Arc<dyn Clock>,
+        board: Arc<Board>,
     ) -> Self {
         let (inbox, heard) = unbounded_channel();
         let runner = Runner::new(Arc::clone(&lookups), &state_file, manifest);
         let follower = Follower { inbox, wanted: Arc::default(), state_file: state_file.into(), lookups };
-        let mut desk = Desk::new(heard, runner, clock);
+        let mut desk = Desk::new(heard, runner, clock, board);
         if let Some((obstacles, _)) = follower.state_file.parent().and_then(obstacles_file::read) {
             desk.noted = obstacles.accounts;
         }
@@ -173,6 +176,7 @@ struct Line {
 struct Desk {
     heard: UnboundedReceiver<Heard>,
     clock: Arc<dyn Clock>,
+    board: Arc<Board>,
     runner: Runner,
     timeout: Duration,
     host: String,
@@ -186,10 +190,16 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(heard: UnboundedReceiver<Heard>, runner: Runner, clock: Arc<dyn Clock>) -> Self {
+    fn new(
+        heard: UnboundedReceiver<Heard>,
+        runner: Runner,
+        clock: Arc<dyn Clock>,
+        board: Arc<Board>,
+    ) -> Self {
         Self {
             heard,
             clock,
+            board,
             runner,
             timeout: Duration::ZERO,
             host: host(),
@@ -332,6 +342,8 @@ impl Desk {
         let line = &mut self.lines[index];
         line.running = None;
         let (hook, target) = (line.hook.topic.key(), label(&line.hook.target));
+        let tally = &self.board.hooks;
+        tally.ran(line.hook.topic, result.as_ref().err().map_or(RunResult::Ok, HookError::result));
         let Err(why) = result else { return line.queue.succeeded() };
         match line.queue.failed(steady) {
             Setback::Again(wait) if self.stop_by.is_none() => {
@@ -342,6 +354,7 @@ impl Desk {
                 self.lines.swap_remove(index);
             }
             Setback::GivenUp(lost) => {
+                tally.lost(line.hook.topic, lost);
                 error!(hook, target, lost, why = ?why.to_string(), "hook failed again and again; its news are lost");
             }
         }

@@ -13,6 +13,7 @@ use url::Url;
 use super::payload::Payload;
 use super::{command, webhook};
 use crate::domain::manifest::{HookOptions, Manifest, Setting, Target, webhook_address};
+use crate::domain::notice::RunResult;
 use crate::domain::time::format_duration;
 use crate::provider::credentials::{CredentialProblem, Lookups, Reference, resolve};
 use crate::provider::http::HttpClient;
@@ -34,8 +35,26 @@ pub(crate) enum HookError {
     Refused { status: u16 },
     #[error("no answer: {0}")]
     NoAnswer(String),
+    #[error("no answer in time: {0}")]
+    Late(String),
     #[error("a defect in mediakeep")]
     Defect,
+}
+
+impl HookError {
+    /// How the run ended, in a word for metrics.
+    pub(super) const fn result(&self) -> RunResult {
+        match self {
+            Self::Killed { .. } | Self::Late(_) => RunResult::Timeout,
+            Self::NotStarted(_)
+            | Self::Ended { .. }
+            | Self::NoAddress(_)
+            | Self::BadAddress(_)
+            | Self::Refused { .. }
+            | Self::NoAnswer(_)
+            | Self::Defect => RunResult::Failed,
+        }
+    }
 }
 
 /// What the other side said, where it said something.
@@ -115,7 +134,7 @@ impl Runner {
             Target::Webhook(setting) => {
                 let looked_up = timeout_at(deadline, self.address(setting.clone())).await;
                 let url = looked_up.unwrap_or_else(|_| {
-                    Err(HookError::NoAnswer("the disk with the address does not answer".to_owned()))
+                    Err(HookError::Late("the disk with the address says nothing".to_owned()))
                 })?;
                 webhook::post(&self.http, url, payload, deadline).await
             }

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::*;
@@ -163,7 +164,7 @@ impl Receiver {
                 "no such thing: T0ps3cret-part\n".repeat(if status == 500 { 500 } else { 1 }),
             )
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(take)).await });
         format!("http://{address}/hooks/T0ps3cret-part")
@@ -198,6 +199,11 @@ async fn a_webhook_is_posted_to_and_only_a_success_counts() {
     assert_eq!(receiver.got().len(), 5, "no redirect is followed");
     let nobody = post(Setting::Literal("http://127.0.0.1:1/T0ps3cret-part".to_owned())).await.unwrap_err();
     assert!(nobody.starts_with("no answer: ") && !nobody.contains("T0ps3cret"), "{nobody}");
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mute = Setting::Literal(format!("http://{}/T0ps3cret-part", mute.local_addr().unwrap()));
+    let late = runner.run(&Target::Webhook(mute), &news(), Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!(late.result(), RunResult::Timeout);
+    assert!(late.to_string().starts_with("no answer in time: the address said nothing for "), "{late}");
     assert!(post(Setting::Env("NOWHERE".to_owned())).await.unwrap_err().contains("NOWHERE is not set"));
     assert!(post(Setting::Env("BAD".to_owned())).await.unwrap_err().contains("https://"));
 }
@@ -227,15 +233,18 @@ impl Observer for Nobody {
 struct Told {
     hooks: Hooks,
     observer: Box<dyn Observer>,
+    board: Arc<Board>,
 }
 
 impl Told {
     fn start(hooks: Vec<(Topic, Target)>) -> Self {
         let hooks = hooks.into_iter().map(|(topic, target)| Hook { topic, target }).collect();
         let (lookups, clock) = (Arc::new(ProcessEnvironment), Arc::new(SystemClock::new()));
-        let hooks = Hooks::start(&manifest(hooks), PathBuf::from("/state/state.json"), lookups, clock);
+        let board = Arc::<Board>::default();
+        let state_file = PathBuf::from("/state/state.json");
+        let hooks = Hooks::start(&manifest(hooks), state_file, lookups, clock, board.clone());
         let observer = hooks.hearing(Box::new(Nobody));
-        let this = Self { hooks, observer };
+        let this = Self { hooks, observer, board };
         this.publish(&[]);
         this
     }
@@ -294,7 +303,11 @@ async fn a_hook_that_fails_is_repeated_and_holds_up_no_other() {
     assert_eq!(files(&told_twice[0]), ["a new"]);
     assert_eq!(files(&told_twice[1]), ["a new"], "with what came since");
     assert_ne!(told_twice[0]["entries"][0]["url"], told_twice[1]["entries"][0]["url"]);
+    let board = told.board.clone();
     told.hooks.stop().await;
+    let runs = board.hooks.counts().runs;
+    assert_eq!(runs[&(Topic::Change, RunResult::Failed)], 1, "{runs:?}");
+    assert!(runs[&(Topic::Change, RunResult::Ok)] >= 2, "{runs:?}");
 }
 
 #[tokio::test]
@@ -380,7 +393,7 @@ async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
     let mut file = std::fs::File::create(&state_file).unwrap();
     file.write_all(&crate::domain::state_format::encode(&state)).unwrap();
     let (lookups, clock) = (Arc::new(ProcessEnvironment), Arc::new(SystemClock::new()));
-    let hooks = Hooks::start(&manifest(Vec::new()), state_file, lookups, clock);
+    let hooks = Hooks::start(&manifest(Vec::new()), state_file, lookups, clock, Arc::default());
     let mut observer = hooks.hearing(Box::new(Nobody));
     let hook = Hook { topic: Topic::Risk, target: appending(&told) };
     hooks.follower().follow(&manifest(vec![hook]));
@@ -400,7 +413,8 @@ async fn an_account_that_a_restart_mended_is_told_to_be_so() {
     let clock = Arc::new(SystemClock::new());
     obstacles_file::write(folder.path(), &obstacles, clock.now().wall).unwrap();
     let hook = Hook { topic: Topic::Recover, target: appending(&out) };
-    let hooks = Hooks::start(&manifest(vec![hook]), state_file, Arc::new(ProcessEnvironment), clock);
+    let hooks =
+        Hooks::start(&manifest(vec![hook]), state_file, Arc::new(ProcessEnvironment), clock, Arc::default());
     let mut observer = hooks.hearing(Box::new(Nobody));
     // Nothing was ever published.
     let state = State { lineage: "l".into(), serial: 1, root: None, records: BTreeMap::new() };

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::payload::Payload;
 use super::run::HookError;
+use crate::domain::time::format_duration;
 use crate::provider::http::{HttpClient, Keep, Limits, SendError, root_cause};
 use crate::provider::scrub::Scrubber;
 
@@ -36,7 +37,10 @@ pub(super) async fn post(
         let why = match error {
             SendError::NotSent(why) => why,
             SendError::Transport(error) => root_cause(&error),
-            SendError::Silence(waited) => format!("no answer within {} s", waited.as_secs()),
+            SendError::Silence(waited) => {
+                let waited = format_duration(waited);
+                return HookError::Late(format!("the address said nothing for {waited}"));
+            }
         };
         HookError::NoAnswer(scrubber.safe(&why, WORDS_MAX))
     })?;

@@ -15,6 +15,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::answers::Context;
+use crate::daemon::board::HookCounts;
+use crate::domain::notice::{RunResult, Topic};
 
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ metrics! {
     FOREIGN Counter "mediakeep_foreign_content" ["provider"] "published media under whose ID something else was found";
     VERIFICATIONS Counter "mediakeep_verifications" ["provider", "result"] "looks at what the provider holds, `ok` or `failed`; of failures in a row the first";
     REQUESTS Counter "mediakeep_requests" ["provider", "status"] "HTTP requests, those for tokens too, by status; `none` without an answer, `other` for what is no HTTP status";
+    HOOK_RUNS Counter "mediakeep_hook_runs" ["hook", "result"] "runs of hooks by how they ended: `ok`, `failed`, or `timeout` (killed, or no answer in time)";
+    HOOK_LOST Counter "mediakeep_hook_news_lost" ["hook"] "news that a hook will not be told any more, because its runs failed too often";
     JUMPS Counter "mediakeep_clock_jumps" [] "times that the wall clock was set, or the machine slept";
 }
 
@@ -116,7 +120,20 @@ pub(super) fn exposition(context: &Context) -> String {
             samples.set(REQUESTS, labels, float(count));
         }
     }
+    hooks(&context.board.hooks.counts(), &mut samples);
     written(samples).unwrap_or_default()
+}
+
+/// With a zero for what has not happened yet, so that the first time shows as a change.
+fn hooks(counts: &HookCounts, samples: &mut Samples) {
+    for topic in Topic::ALL {
+        let hook = ("hook", topic.key().to_owned());
+        for result in RunResult::ALL {
+            let count = counts.runs.get(&(topic, result)).copied().unwrap_or_default();
+            samples.set(HOOK_RUNS, vec![hook.clone(), ("result", result.as_str().to_owned())], float(count));
+        }
+        samples.set(HOOK_LOST, vec![hook], float(counts.lost.get(&topic).copied().unwrap_or_default()));
+    }
 }
 
 fn written(samples: Samples) -> Result<String, fmt::Error> {
@@ -176,6 +193,26 @@ mod tests {
             assert!(!metric.name.ends_with("_total"), "{}: it is added", metric.name);
             let is_time = metric.help.starts_with("when ") || metric.help.starts_with("how long ");
             assert_eq!(metric.name.ends_with("_seconds"), is_time, "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn hooks_are_counted_by_topic_and_result_and_what_has_not_happened_is_zero() {
+        let board = crate::daemon::board::Board::default();
+        board.hooks.ran(Topic::Risk, RunResult::Timeout);
+        board.hooks.ran(Topic::Risk, RunResult::Timeout);
+        board.hooks.lost(Topic::Risk, 7);
+        let mut samples = Samples::default();
+        hooks(&board.hooks.counts(), &mut samples);
+        let text = written(samples).unwrap();
+        for line in [
+            "mediakeep_hook_runs_total{hook=\"on_risk\",result=\"timeout\"} 2.0\n",
+            "mediakeep_hook_runs_total{hook=\"on_risk\",result=\"ok\"} 0.0\n",
+            "mediakeep_hook_runs_total{hook=\"on_recover\",result=\"failed\"} 0.0\n",
+            "mediakeep_hook_news_lost_total{hook=\"on_risk\"} 7.0\n",
+            "mediakeep_hook_news_lost_total{hook=\"on_change\"} 0.0\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
         }
     }
 

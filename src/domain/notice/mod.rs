@@ -58,6 +58,32 @@ impl Topic {
     }
 }
 
+/// How a run of a hook ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RunResult {
+    /// It was told.
+    Ok,
+    /// It was not, or said that it failed.
+    Failed,
+    /// It did not end in time, or did not answer.
+    Timeout,
+}
+
+impl RunResult {
+    /// Every result, in the order in which people should meet them.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Failed, Self::Timeout];
+
+    /// The result as metrics write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 /// Whom a notice is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
