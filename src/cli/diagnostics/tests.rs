@@ -374,10 +374,48 @@ fn a_config_keeps_accounts_out_of_the_manifest() {
     2 | [provider.bandwidth]
       |  ^^^^^^^^ belongs in the config
       |
-      = help: move it to mediakeep.toml; whoever may edit the media must not be able to send the account's credentials to another host, or to have other folders read or written
+      = help: move all of it to mediakeep.toml; whoever may edit the media must not be able to send the account's credentials to another host, or to have other folders read or written
 
     1 error
     ");
+}
+
+#[test]
+fn accounts_beside_a_config_without_any_are_one_mistake() {
+    let config = "version = 1\n[serve]\nlisten = \"127.0.0.1:9464\"\n";
+    let rules = "[[media]]\nfile = \"a.png\"\nto = [\"bandwidth\", \"plivo\"]\n[[media]]\nfile = \"b.png\"\nto = \"plivo\"\n";
+    let errors = |manifest: &str| {
+        let mut problems = read_both(manifest, config).problems;
+        problems.retain(|problem| !problem.message.contains("git clean"));
+        render(&problems, false)
+    };
+    insta::assert_snapshot!(errors(&with(&format!("[sync]\nrescan = \"5m\"\n{rules}"))), @"
+    error: `provider` and `sync` can't stand in the manifest while a config is in use
+      --> media.toml:2:2
+       |
+     2 | [provider.bandwidth]
+       |  ^^^^^^^^ belongs in the config
+       |
+      ::: media.toml:11:2
+       |
+    11 | [sync]
+       |  ---- belongs in the config
+       |
+       = help: move all of it to mediakeep.toml; whoever may edit the media must not be able to send the account's credentials to another host, or to have other folders read or written
+
+    1 error
+    ");
+    insta::assert_snapshot!(errors(&format!("version = 1\n{rules}")), @r#"
+    error: no provider is called `bandwidth`
+     --> media.toml:4:7
+      |
+    4 | to = ["bandwidth", "plivo"]
+      |       ^^^^^^^^^^^ not known
+      |
+      = help: where a config is named it holds the accounts, and mediakeep.toml has none: add [provider.bandwidth] to it
+
+    1 error
+    "#);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Pure: no file is opened, no variable read, no clock asked. All problems are found in one go.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,8 @@ struct Top<'t> {
     exports: Vec<(&'t DeTable<'t>, Span)>,
     serve: Option<(&'t DeTable<'t>, Span)>,
     hook: Option<(&'t DeTable<'t>, Span)>,
+    /// The names of accounts that stand in a manifest and should not.
+    misplaced: BTreeSet<&'t str>,
 }
 
 fn build(
@@ -149,7 +152,13 @@ fn build(
     let mut reserved = reserved_paths(sources, &sync.root, &providers, hooks.as_ref());
     let folders = Index::new(&[], &[], &sync.root, &sync.state_dir);
     let exports = exports::read(&wanted.exports, &mut reserved, &folders, problems);
-    let reader = rules::Reader::new(manifest.text, &providers, holder.root.is_some(), config.is_some());
+    let accounts = rules::Accounts {
+        providers: &providers,
+        known: holder.root.is_some(),
+        config: config.map(|config| config.name),
+        misplaced: &wanted.misplaced,
+    };
+    let reader = rules::Reader::new(manifest.text, accounts);
     let rules = reader.read(&wanted.media, problems);
     conflicts::Surroundings { providers: &providers, reserved: &reserved, folders: &folders }
         .check(&rules, problems);
@@ -172,6 +181,7 @@ fn top<'t>(
     let mut found = Top::default();
     let Some(root) = &document.root else { return found };
     let mut version = false;
+    let mut settings = Vec::new();
     for (key, value) in root {
         let name: &str = key.get_ref();
         let place = Place::new(document.source, &key.span());
@@ -183,7 +193,10 @@ fn top<'t>(
                 }
             }
             "sync" | "provider" if role == Role::Beside => {
-                problems.add(settings_in_manifest(name, &place, config));
+                settings.push((place, name));
+                if let ("provider", DeValue::Table(accounts)) = (name, value.get_ref()) {
+                    found.misplaced = accounts.keys().map(|key| &**key.get_ref()).collect();
+                }
             }
             "media" | "export" if role == Role::Config => problems.add(media_in_config(name, &place)),
             _ => {
@@ -197,6 +210,10 @@ fn top<'t>(
                 section(&mut found, name, value, &place, problems);
             }
         }
+    }
+    settings.sort();
+    if !settings.is_empty() {
+        problems.add(settings_in_manifest(&settings, config));
     }
     if !version {
         let draft = Draft::error("the version of the format is missing")
@@ -238,14 +255,17 @@ fn unknown_table(name: &str, place: &Place) -> Draft {
     }
 }
 
-fn settings_in_manifest(name: &str, place: &Place, config: Option<&Document<'_>>) -> Draft {
+/// One mistake, whichever of these tables a manifest holds.
+fn settings_in_manifest(settings: &[(Place, &str)], config: Option<&Document<'_>>) -> Draft {
     let file = config.map_or("the config", |config| config.name);
-    Draft::error(format!("`{name}` can't stand in the manifest while a config is in use"))
-        .at(place, "belongs in the config")
-        .help(format!(
-            "move it to {file}; whoever may edit the media must not be able to send the account's credentials \
-             to another host, or to have other folders read or written"
-        ))
+    let names: Vec<String> = settings.iter().map(|(_, name)| format!("`{name}`")).collect();
+    let draft =
+        Draft::error(format!("{} can't stand in the manifest while a config is in use", names.join(" and ")));
+    let draft = settings.iter().fold(draft, |draft, (place, _)| draft.at(place, "belongs in the config"));
+    draft.help(format!(
+        "move all of it to {file}; whoever may edit the media must not be able to send the account's credentials to \
+         another host, or to have other folders read or written"
+    ))
 }
 
 fn power_in_manifest(name: &str, power: &str, place: &Place) -> Draft {

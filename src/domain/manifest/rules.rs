@@ -1,5 +1,6 @@
 //! The `[[media]]` tables, one by one; what they mean together is checked in `conflicts`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -25,25 +26,30 @@ pub(super) struct ReadRule {
 /// The most patterns in one manifest. Every file is matched against all of them, and each takes some 20 kB.
 const GLOBS_MAX: usize = 1000;
 
-/// Reads `[[media]]` tables.
-pub(super) struct Reader<'r> {
+/// Where media can go.
+#[derive(Clone, Copy)]
+pub(super) struct Accounts<'r> {
     pub(super) providers: &'r Providers,
     /// Whether all providers are known; not if the text that holds them could not be read.
-    pub(super) providers_known: bool,
-    /// Whether the providers are in a config.
-    pub(super) has_config: bool,
+    pub(super) known: bool,
+    /// What the config is called that holds the providers, if one does.
+    pub(super) config: Option<&'r str>,
+    /// Providers that were found where they must not stand. That is told already.
+    pub(super) misplaced: &'r BTreeSet<&'r str>,
+}
+
+/// Reads `[[media]]` tables.
+pub(super) struct Reader<'r> {
+    accounts: Accounts<'r>,
+    /// Whether it was told that there is no provider at all: one mistake, however many rules meet it.
+    none_told: bool,
     globs: usize,
     lines: LineCounter<'r>,
 }
 
 impl<'r> Reader<'r> {
-    pub(super) const fn new(
-        text: &'r str,
-        providers: &'r Providers,
-        providers_known: bool,
-        has_config: bool,
-    ) -> Self {
-        Self { providers, providers_known, has_config, globs: 0, lines: LineCounter::new(text) }
+    pub(super) const fn new(text: &'r str, accounts: Accounts<'r>) -> Self {
+        Self { accounts, none_told: false, globs: 0, lines: LineCounter::new(text) }
     }
 
     /// The rules that could be read.
@@ -147,17 +153,20 @@ impl<'r> Reader<'r> {
         Some((Files::Glob { include: include?.compile_matcher(), exclude }, files.place.clone()))
     }
 
-    fn to(&self, names: &[At<&str>], problems: &mut Problems) -> Vec<ProviderName> {
+    fn to(&mut self, names: &[At<&str>], problems: &mut Problems) -> Vec<ProviderName> {
         let mut to: Vec<ProviderName> = Vec::with_capacity(names.len());
         for At { value: name, place } in names {
-            match self.providers.get_key_value(*name) {
+            match self.accounts.providers.get_key_value(*name) {
                 Some((known, _)) if to.contains(known) => {
                     problems.add(
                         Draft::error(format!("{} stands in `to` twice", quoted(name))).at(place, "again"),
                     );
                 }
                 Some((known, _)) => to.push(known.clone()),
-                None if self.providers_known => problems.add(self.unknown_provider(name, place)),
+                None if self.accounts.known && !self.accounts.misplaced.contains(name) && !self.none_told => {
+                    problems.add(self.unknown_provider(name, place));
+                    self.none_told = self.accounts.providers.is_empty();
+                }
                 None => {}
             }
         }
@@ -166,23 +175,26 @@ impl<'r> Reader<'r> {
 
     fn unknown_provider(&self, name: &str, place: &Place) -> Draft {
         let draft = Draft::error(format!("no provider is called {}", quoted(name))).at(place, "not known");
-        if let Some(near) = suggest::nearest(name, self.providers.keys().map(ProviderName::as_str)) {
+        if let Some(near) = suggest::nearest(name, self.accounts.providers.keys().map(ProviderName::as_str)) {
             return draft.help("did you mean this one?").replacement(format!("\"{near}\""));
         }
         if ProviderName::new(name).is_err() {
             return draft;
         }
-        draft.help(if self.has_config {
-            format!("the config has no [provider.{name}]")
-        } else {
-            format!("add [provider.{name}], or name the file that has it by --config")
+        draft.help(match self.accounts.config {
+            Some(config) if self.accounts.providers.is_empty() => format!(
+                "where a config is named it holds the accounts, and {config} has none: add [provider.{name}] to it"
+            ),
+            Some(config) => format!("{config} has no [provider.{name}]"),
+            None => format!("add [provider.{name}], or name the file that has it by --config"),
         })
     }
 
     /// The kinds of these providers, each once; without those that are not known.
     fn kinds(&self, to: &[ProviderName]) -> Vec<&'static Kind> {
         let mut kinds: Vec<&'static Kind> = Vec::with_capacity(to.len());
-        for kind in to.iter().filter_map(|name| self.providers.get(name)?.as_ref()).map(|config| config.kind)
+        for kind in
+            to.iter().filter_map(|name| self.accounts.providers.get(name)?.as_ref()).map(|config| config.kind)
         {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
@@ -208,7 +220,7 @@ impl<'r> Reader<'r> {
             }
         };
         let kinds = self.kinds(to);
-        let all_known = to.iter().all(|name| matches!(self.providers.get(name), Some(Some(_))));
+        let all_known = to.iter().all(|name| matches!(self.accounts.providers.get(name), Some(Some(_))));
         if all_known
             && !kinds.is_empty()
             && kinds.iter().all(|kind| kind.capabilities.naming == Naming::Server)

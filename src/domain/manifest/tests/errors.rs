@@ -392,11 +392,7 @@ fn a_config_takes_accounts_and_folders_out_of_the_manifest() {
         [
             (
                 Some(SourceName::Manifest),
-                "`sync` can't stand in the manifest while a config is in use".to_owned()
-            ),
-            (
-                Some(SourceName::Manifest),
-                "`provider` can't stand in the manifest while a config is in use".to_owned()
+                "`sync` and `provider` can't stand in the manifest while a config is in use".to_owned()
             ),
             (Some(SourceName::Manifest), "[hook] can't stand in the manifest".to_owned()),
         ]
