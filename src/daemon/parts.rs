@@ -63,7 +63,7 @@ pub enum Reloaded {
     Changed(Arc<Manifest>, Remember),
     /// They are as they were.
     Unchanged,
-    /// They cannot be used; the diagnostics have been shown.
+    /// They cannot be used.
     Broken(Unusable),
 }
 

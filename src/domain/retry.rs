@@ -171,9 +171,9 @@ fn first_wait(terms: &LeaseTerms) -> Duration {
     BREAKER_START.min(terms.margin / 20)
 }
 
-/// The longest wait between two probes. What only a person can mend is asked for less and less often, as far as no
-/// URL is at stake: a day of it comes to thirty requests at most. What has lapsed or was never there is wanted all the
-/// same, and nothing tells us that the provider's mind has changed: so often is as soon as that allows.
+/// The longest wait between two probes. What only a person can mend is asked for less and less often, as far as no URL
+/// is at stake: a day of it comes to thirty requests at most, with four at once. What has lapsed or was never there is
+/// wanted all the same, and nothing tells us that the provider's mind has changed: so often is as soon as that allows.
 fn longest_wait(class: FailureClass, terms: &LeaseTerms, shortest_left: Option<Duration>) -> Duration {
     let usual = usual_longest_wait(terms);
     if !class.opens_breaker_at_once() {

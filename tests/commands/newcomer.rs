@@ -42,10 +42,10 @@ fn what_the_manual_types_splits_what_init_wrote_into_manifest_and_config() {
     stage.write("logo.png", b"logo");
     stage.run(["init"]).exits_without_data(0);
     let section = README.split("\n### Two files\n").nth(1).unwrap().split("\n### ").next().unwrap();
-    let typed: Vec<&str> = section.lines().filter(|line| line.starts_with("sed ")).collect();
+    let typed = section.split("```sh\n").nth(1).unwrap().split("export ").next().unwrap();
     let home = stage.above.path();
     let mut shell = Command::new("sh");
-    shell.args(["-ec", &typed.join("\n")]).env("HOME", home).current_dir(stage.path(""));
+    shell.args(["-c", typed]).env("HOME", home).current_dir(stage.path(""));
     assert!(shell.status().unwrap().success());
     let config = home.join("mediakeep.toml");
     let both = [stage.read("media.toml"), std::fs::read_to_string(&config).unwrap()];
@@ -58,12 +58,13 @@ fn what_the_manual_types_splits_what_init_wrote_into_manifest_and_config() {
         check.env(name, "5500012");
     }
     Run::of(&mut check).exits_without_data(0).says("1 entry at bandwidth").says("ok");
+    assert!(!shell.status().unwrap().success(), "a config that is there is not overwritten");
     // As further down, where a service's manifest must lose its account: what is done twice changes nothing.
-    assert_eq!(README.matches("-n '/^version/p; /^\\[\\[/,$p'").count(), 2);
-    assert!(
-        Command::new("sh").args(["-ec", typed[1]]).current_dir(stage.path("")).status().unwrap().success()
-    );
-    assert_eq!(stage.read("media.toml"), both[0]);
+    let strip = "sed -i -n '/^version/p; /^\\[\\[/,$p'";
+    assert_eq!(README.matches(strip).count(), 2);
+    let again = format!("{strip} media.toml");
+    assert!(Command::new("sh").args(["-c", &again]).current_dir(stage.path("")).status().unwrap().success());
+    assert_eq!([stage.read("media.toml"), std::fs::read_to_string(&config).unwrap()], both);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Why the manifest and the config that lie there cannot be used, in a line: for those who are told without being shown
-//! the text. Must never hold more of a file than a problem's message, in which no value is.
+//! the text. Must never hold more of a file than a problem's message: names, and values that may be shown, shortened.
 
 use std::fmt;
 
