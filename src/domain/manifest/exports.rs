@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::keys::EXPORT;
 use super::problem::{Draft, Place, Problems, SourceName, Span, quoted};
 use super::select::{Index, NeverEntry};
-use super::table::{At, Fields, Owner};
+use super::table::{At, Fields};
 use super::{Export, ExportFormat, folded};
 use crate::domain::asset::RelPath;
 
@@ -23,10 +23,8 @@ pub(super) fn read<'t>(
 ) -> Vec<Export> {
     let mut exports = Vec::with_capacity(tables.len());
     let mut taken: BTreeMap<String, Place> = BTreeMap::new();
-    for (table, span) in tables {
-        let owner =
-            Owner { source: SourceName::Manifest, header: "[[export]]", name: "export", span: span.clone() };
-        let fields = Fields::read(table, EXPORT.keys, &owner, problems);
+    for table in tables {
+        let fields = Fields::of(&EXPORT, table, SourceName::Manifest, problems);
         let path = fields.text("path").and_then(|path| check_path(&path, reserved, folders, problems));
         let Some(At { value: path, place }) = path else { continue };
         if let Some(first) = taken.get(&folded(path.as_str())) {

@@ -14,8 +14,8 @@ use super::Setting;
 use super::keys::{HOOK, HOOK_TIMEOUT_MAX};
 use super::location::resolve;
 use super::problem::{Draft, Place, Problems, SourceName, Span};
-use super::shape::{Complaint, Found, setting, text, what};
-use super::table::{Fields, Owner};
+use super::shape::{Complaint, Found, plain_path, setting, text, what};
+use super::table::Fields;
 use crate::domain::notice::Topic;
 use crate::domain::time::format_duration;
 
@@ -126,11 +126,7 @@ fn command<'t>(value: &'t Spanned<DeValue<'t>>) -> Result<Stated<'t>, Complaint>
             .help("no shell is used; where one is wanted, write [\"/bin/sh\", \"-c\", \"…\"]")
     };
     let items = value.get_ref().as_array().filter(|items| !items.is_empty()).ok_or_else(refused)?;
-    let program = text(items[0].get_ref())?;
-    if program.starts_with(['~', '$']) {
-        let complaint = Complaint::new("must begin with a plain path");
-        return Err(complaint.help("`~` and `$NAME` are not expanded: write the path in full"));
-    }
+    let program = plain_path(text(items[0].get_ref())?, "must begin with a plain path")?;
     // An argument may be empty; a zero could not be handed over.
     let argument = |item: &'t Spanned<DeValue<'t>>| match item.get_ref().as_str() {
         Some(argument) if !argument.contains('\0') => Ok(argument),
@@ -172,14 +168,13 @@ pub fn webhook_address(text: &str) -> Result<Url, &'static str> {
 
 /// The table's options. What is refused in it becomes a problem.
 pub(super) fn read<'t>(
-    (table, span): &(&'t DeTable<'t>, Span),
+    table: &(&'t DeTable<'t>, Span),
     source: SourceName,
     folder: &Path,
     root: &Path,
     problems: &mut Problems,
 ) -> HookOptions {
-    let owner = Owner { source, header: "[hook]", name: "hook", span: span.clone() };
-    let fields = Fields::read(table, HOOK.keys, &owner, problems);
+    let fields = Fields::of(&HOOK, table, source, problems);
     let timeout = fields.length("timeout");
     if let Some(at) = timeout.as_ref().filter(|at| at.value > HOOK_TIMEOUT_MAX) {
         let draft = Draft::error(format!("`timeout` is at most {}", format_duration(HOOK_TIMEOUT_MAX)));

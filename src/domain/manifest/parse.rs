@@ -18,7 +18,7 @@ use super::mask::Masks;
 use super::problem::{Draft, Lines, Place, Problem, Problems, Severity, SourceName, Span, quoted};
 use super::providers::{self, Providers, credential_files};
 use super::select::Index;
-use super::table::{At, Fields, Owner, tables};
+use super::table::{At, Fields, tables};
 use super::{HookOptions, Manifest, SyncOptions, conflicts, hook, rules, serve, suggest, syntax};
 use crate::domain::asset::RelPath;
 use crate::domain::kind::Kind;
@@ -295,10 +295,7 @@ fn sync_options<'t>(
     state_directory: Option<&OsStr>,
     problems: &mut Problems,
 ) -> SyncOptions {
-    let fields = table.map(|(table, span)| {
-        let owner = Owner { source: holder.source, header: "[sync]", name: "sync", span: span.clone() };
-        Fields::read(table, SYNC.keys, &owner, problems)
-    });
+    let fields = table.map(|table| Fields::of(&SYNC, table, holder.source, problems));
     let fields = fields.as_ref();
     let folder = |name| fields.and_then(|fields| fields.text(name));
     let length = |name| fields.and_then(|fields| fields.length(name)).map(|at| at.value);

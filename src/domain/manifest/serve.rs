@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use super::keys::SERVE;
 use super::location::resolve;
 use super::problem::{Draft, Problems, SourceName, Span, quoted};
-use super::shape::Complaint;
-use super::table::{At, Fields, Owner};
+use super::shape::{Complaint, plain_path};
+use super::table::{At, Fields};
 
 /// The `[serve]` table, with its paths resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +56,7 @@ pub(super) fn place(text: &str) -> Result<Place<'_>, Complaint> {
     if let Some(path) = text.strip_prefix("unix:") {
         return match path {
             "" => Err(Complaint::new("has no path after `unix:`").help(example)),
-            _ if path.starts_with(['~', '$']) => Err(Complaint::new("must hold a plain path")
-                .help("`~` and `$NAME` are not expanded: write the path in full")),
-            _ => Ok(Place::Unix(path)),
+            _ => plain_path(path, "must hold a plain path").map(Place::Unix),
         };
     }
     if let Some(port) = text.strip_prefix("localhost:") {
@@ -70,14 +68,13 @@ pub(super) fn place(text: &str) -> Result<Place<'_>, Complaint> {
 
 /// The table's options; `None` where one of them is refused, which is a problem then.
 pub(super) fn read<'t>(
-    (table, span): &(&'t DeTable<'t>, Span),
+    table: &(&'t DeTable<'t>, Span),
     source: SourceName,
     folder: &Path,
     root: &Path,
     problems: &mut Problems,
 ) -> Option<ServeOptions> {
-    let owner = Owner { source, header: "[serve]", name: "serve", span: span.clone() };
-    let fields = Fields::read(table, SERVE.keys, &owner, problems);
+    let fields = Fields::of(&SERVE, table, source, problems);
     let hosts = fields.texts("hosts").iter().filter_map(|name| host(name, problems)).collect();
     let At { value, place } = fields.listen("listen")?;
     let refuse = |message: &str, help: &str| Draft::error(message).at(&place, "").help(help);

@@ -287,11 +287,16 @@ pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, Complaint> {
 
 /// A path of this machine. A shell would put something else in the place of `~` and `$NAME`; we do not.
 fn folder<'t>(value: &'t DeValue<'_>) -> Result<&'t str, Complaint> {
-    match text(value)? {
-        path if path.starts_with(['~', '$']) => Err(Complaint::new("must be a plain path")
-            .help("`~` and `$NAME` are not expanded: write the path in full")),
-        path => Ok(path),
+    plain_path(text(value)?, "must be a plain path")
+}
+
+/// The path, unless it looks as if a shell should complete it; then `complaint` fits after the key.
+pub(super) fn plain_path<'t>(path: &'t str, complaint: &str) -> Result<&'t str, Complaint> {
+    if path.starts_with(['~', '$']) {
+        let help = "`~` and `$NAME` are not expanded: write the path in full";
+        return Err(Complaint::new(complaint).help(help));
     }
+    Ok(path)
 }
 
 fn texts<'t>(value: &'t Spanned<DeValue<'t>>, single: bool) -> Result<Value<'t>, Complaint> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Absent, Form, Key, home_of};
+use super::keys::{Absent, Form, Key, Section, home_of};
 use super::problem::{Draft, Place, Problems, SourceName, Span, quoted};
 use super::shape::{Found, Value, what};
 use super::{Rate, hook, serve, suggest};
@@ -49,6 +49,17 @@ pub(super) struct At<T> {
 }
 
 impl<'t> Fields<'t> {
+    /// Reads the table of a section, by the section's own name and keys.
+    pub(super) fn of(
+        section: &Section,
+        (table, span): &(&'t DeTable<'t>, Span),
+        source: SourceName,
+        problems: &mut Problems,
+    ) -> Self {
+        let owner = Owner { source, header: &section.header(), name: section.name, span: span.clone() };
+        Self::read(table, section.keys, &owner, problems)
+    }
+
     /// Reads the table. Unknown keys, refused values and missing keys become problems.
     pub(super) fn read(
         table: &'t DeTable<'t>,
