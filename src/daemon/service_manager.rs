@@ -16,8 +16,6 @@ use tokio::time::Instant;
 
 use super::ScanProgress;
 use crate::domain::reconciler::{Reconciler, Summary};
-use crate::domain::state::Record;
-use crate::domain::time::Timestamp;
 
 /// What the loop tells the service manager with.
 pub struct ServiceManager(Option<Line>);
@@ -70,16 +68,6 @@ struct Turn {
     scan: ScanProgress,
     /// Whether something happened that the line for people may tell of.
     news: bool,
-}
-
-/// What the line for people is made from. Finding it out costs work for each entry.
-#[derive(Default)]
-struct Standing {
-    summary: Summary,
-    /// How many URLs are published and kept alive, those of older content that is to be replaced among them.
-    live: usize,
-    /// When the first of these would end.
-    first_end: Option<Timestamp>,
 }
 
 /// Sends what the loop says from a thread of its own: where nobody reads any more, sending waits, and the loop must not. It
@@ -154,7 +142,7 @@ impl ServiceManager {
         let Some(line) = &mut self.0 else { return };
         let looked =
             line.stage == Stage::Started || engine.has_walked() || engine.obstacles().folder.is_some();
-        line.turn(Instant::now(), &Turn { looked, scan, news }, || Standing::of(engine));
+        line.turn(Instant::now(), &Turn { looked, scan, news }, || engine.summary());
     }
 
     /// When the loop must take its next turn at the latest.
@@ -163,51 +151,39 @@ impl ServiceManager {
     }
 }
 
-impl Standing {
-    fn of(engine: &Reconciler) -> Self {
-        let kept = engine.records().filter_map(|(_, record)| record.filter(|it| it.retired_at.is_none()));
-        let mut this = Self { summary: engine.summary(), ..Self::default() };
-        for handle in kept.filter_map(Record::live) {
-            this.live += 1;
-            this.first_end = Some(this.first_end.map_or(handle.expires_at, |end| end.min(handle.expires_at)));
+/// The line for people.
+fn status_text(summary: &Summary, broken: Option<&str>) -> String {
+    let Summary { live, entries, failing, kept_alive, .. } = *summary;
+    let mut text = format!("{live} URLs alive; {entries} entries");
+    for (count, what) in [(failing, "not up to date"), (kept_alive, "without a usable file")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
         }
-        this
     }
+    if let Some(end) = summary.first_end {
+        let _ = write!(text, "; the first URL would end {end}");
+    }
+    let troubles = troubles(summary, broken);
+    if !troubles.is_empty() {
+        let _ = write!(text, "; attention: {}", troubles.join("; "));
+    }
+    in_one_line(&text)
+}
 
-    fn text(&self, broken: Option<&str>) -> String {
-        let Summary { entries, failing, kept_alive, .. } = self.summary;
-        let mut text = format!("{} URLs alive; {entries} entries", self.live);
-        for (count, what) in [(failing, "not up to date"), (kept_alive, "without a usable file")] {
-            if count > 0 {
-                let _ = write!(text, ", {count} {what}");
-            }
-        }
-        if let Some(end) = self.first_end {
-            let _ = write!(text, "; the first URL would end {end}");
-        }
-        let troubles = self.troubles(broken);
-        if !troubles.is_empty() {
-            let _ = write!(text, "; attention: {}", troubles.join("; "));
-        }
-        in_one_line(&text)
+fn troubles(summary: &Summary, broken: Option<&str>) -> Vec<String> {
+    let Summary { halted, refused, down, unusable, unwritable, folder_unusable, .. } = summary;
+    let mut troubles = Vec::new();
+    troubles
+        .extend(broken.map(|file| format!("{file} cannot be used, the last one that worked is in force")));
+    if *unwritable {
+        troubles.push("the state folder cannot be written".to_owned());
     }
-
-    fn troubles(&self, broken: Option<&str>) -> Vec<String> {
-        let Summary { halted, refused, down, unusable, unwritable, folder_unusable, .. } = &self.summary;
-        let mut troubles = Vec::new();
-        troubles.extend(
-            broken.map(|file| format!("{file} cannot be used, the last one that worked is in force")),
-        );
-        if *unwritable {
-            troubles.push("the state folder cannot be written".to_owned());
-        }
-        troubles.extend(folder_unusable.iter().map(|why| format!("the folder cannot be used: {why}")));
-        troubles.extend(halted.iter().map(|halt| format!("halted by the guard: {halt}")));
-        troubles.extend(refused.iter().map(|name| format!("{name} refuses the credentials")));
-        troubles.extend(down.iter().map(|name| format!("{name} does not answer as it should")));
-        troubles.extend(unusable.iter().map(|(name, _)| format!("{name} has no usable credentials")));
-        troubles
-    }
+    troubles.extend(folder_unusable.iter().map(|why| format!("the folder cannot be used: {why}")));
+    troubles.extend(halted.iter().map(|halt| format!("halted by the guard: {halt}")));
+    troubles.extend(refused.iter().map(|name| format!("{name} refuses the credentials")));
+    troubles.extend(down.iter().map(|name| format!("{name} does not answer as it should")));
+    troubles.extend(unusable.iter().map(|(name, _)| format!("{name} has no usable credentials")));
+    troubles
 }
 
 /// A message is made of lines, and names may hold anything.
@@ -253,7 +229,7 @@ impl Line {
         }
     }
 
-    fn turn(&mut self, now: Instant, turn: &Turn, standing: impl FnOnce() -> Standing) {
+    fn turn(&mut self, now: Instant, turn: &Turn, summary: impl FnOnce() -> Summary) {
         if self.stage == Stage::Stopping {
             return;
         }
@@ -281,7 +257,7 @@ impl Line {
         }
         // Every so often it is looked at whether anything was said: nothing depends on having heard of a change.
         self.stale |= turn.news || starting || is_due(self.looked_at, LOOK_AGAIN, now);
-        let text = self.new_text(now, turn.scan, standing);
+        let text = self.new_text(now, turn.scan, summary);
         message.extend(text.iter().map(|text| NotifyState::Status(text)));
         if !message.is_empty() {
             (self.send)(&message);
@@ -293,13 +269,13 @@ impl Line {
         &mut self,
         now: Instant,
         scan: ScanProgress,
-        standing: impl FnOnce() -> Standing,
+        summary: impl FnOnce() -> Summary,
     ) -> Option<String> {
         if !self.stale || self.not_before.is_some_and(|at| now < at) {
             return None;
         }
         let text = match self.stage {
-            Stage::Started | Stage::Stopping => standing().text(self.broken.as_deref()),
+            Stage::Started | Stage::Stopping => status_text(&summary(), self.broken.as_deref()),
             Stage::Starting => format!("looking at the folder: {} files, {} read", scan.seen, scan.hashed),
         };
         let pause = now.elapsed().saturating_mul(PAUSE_PER_LOOK).max(PAUSE_MIN);

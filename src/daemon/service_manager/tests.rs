@@ -29,8 +29,8 @@ fn turn(looked: bool, news: bool) -> Turn {
     Turn { looked, news, scan: ScanProgress { active: !looked, seen: 7, hashed: 3 } }
 }
 
-fn standing(alive: usize) -> Standing {
-    Standing { summary: Summary { entries: 9, ..Summary::default() }, live: alive, first_end: None }
+fn standing(live: usize) -> Summary {
+    Summary { entries: 9, live, ..Summary::default() }
 }
 
 fn seconds(count: u64) -> Duration {
@@ -162,9 +162,10 @@ fn the_line_names_every_trouble_and_stays_one_line() {
         unusable: vec![(name("three"), "the file x does not exist".to_owned())],
         unwritable: true,
         folder_unusable: Some("it is\nnot there".to_owned()),
+        live: 10,
+        first_end: Some("2026-11-23T15:59:00Z".parse().unwrap()),
     };
-    let end = "2026-11-23T15:59:00Z".parse().unwrap();
-    let text = Standing { summary, live: 10, first_end: Some(end) }.text(Some("the config /etc/a.toml"));
+    let text = status_text(&summary, Some("the config /etc/a.toml"));
     assert_eq!(
         text,
         "10 URLs alive; 9 entries, 1 not up to date, 2 without a usable file; the first URL would end 2026-11-23T15:59:00Z; \
@@ -173,6 +174,6 @@ fn the_line_names_every_trouble_and_stays_one_line() {
          its files; one refuses the credentials; two does not answer as it should; three has no usable credentials"
     );
     let summary = Summary { folder_unusable: Some("é".repeat(9999)), ..Summary::default() };
-    let long = Standing { summary, ..Standing::default() }.text(None);
+    let long = status_text(&summary, None);
     assert_eq!(long.chars().count(), TEXT_CHARS_MAX);
 }

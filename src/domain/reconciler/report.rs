@@ -16,7 +16,7 @@ use crate::domain::observation::Observation;
 use crate::domain::obstacles::{HeldBack, Obstacles};
 use crate::domain::plan::{Action, Block, Plan, PlanItem, Verdict, Wanted};
 use crate::domain::state::Record;
-use crate::domain::time::{Now, format_duration};
+use crate::domain::time::{Now, Timestamp, format_duration};
 
 /// How things stand, for an exit code and a last line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct Summary {
     pub failing: usize,
     /// Entries of `alive` whose file is missing or unusable.
     pub kept_alive: usize,
+    /// URLs that are published and kept alive, those of older content that is to be replaced among them.
+    pub live: usize,
+    /// When the first of these would end, if nothing renewed it.
+    pub first_end: Option<Timestamp>,
     /// Why the guard holds back retirements, if it does.
     pub halted: Option<Halt>,
     /// Providers that refuse our credentials.
@@ -196,7 +200,15 @@ impl Reconciler {
             }
             summary.unusable.extend(account.unusable.clone().map(|detail| (name.clone(), detail)));
         }
-        for entry in self.entries.values().filter(|entry| entry.rule.is_some() && !entry.is_retired()) {
+        for entry in self.entries.values().filter(|entry| !entry.is_retired()) {
+            if let Some(handle) = entry.record.as_deref().and_then(Record::live) {
+                summary.live += 1;
+                let first_end = summary.first_end.get_or_insert(handle.expires_at);
+                *first_end = handle.expires_at.min(*first_end);
+            }
+            if entry.rule.is_none() {
+                continue;
+            }
             summary.entries += 1;
             match entry.standing {
                 Standing::Failing => summary.failing += 1,

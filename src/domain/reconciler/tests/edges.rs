@@ -435,3 +435,27 @@ fn a_guard_that_holds_back_more_and_more_is_told_again_and_not_for_each_entry() 
     assert_eq!(world.engine.held_back().map(|(_, held_back)| held_back.len()), Some(140));
     assert_eq!(told(&world), after);
 }
+
+#[test]
+fn what_is_alive_counts_until_it_is_let_go_with_the_end_that_comes_first() {
+    let mut world = World::new(manifest(&[("*.png", &["named"]), ("x.mp3", &["numbered"])]));
+    (0..20).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+    world.write("x.mp3", b"x");
+    world.run(MINUTE);
+    let counts = |world: &World| {
+        let summary = world.engine.summary();
+        (summary.entries, summary.live, summary.first_end)
+    };
+    let first = world.record("x.mp3", "numbered").unwrap().live().unwrap().expires_at;
+    assert_eq!(counts(&world), (21, 21, Some(first)));
+    world.give(Input::Manifest(Arc::new(manifest(&[("*.png", &["named"])]))));
+    world.run(MINUTE);
+    let ends = (0..20).map(|number| world.record(&format!("{number}.png"), "named").unwrap());
+    let next = ends.map(|record| record.live().unwrap().expires_at).min();
+    assert!(next > Some(first));
+    assert_eq!(counts(&world), (20, 20, next), "it expires by itself");
+    world.give(Input::Manifest(Arc::new(manifest(&[]))));
+    world.run(MINUTE);
+    assert!(world.engine.is_halted());
+    assert_eq!(counts(&world), (0, 20, next), "what the guard holds back is kept alive");
+}
