@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use mediakeep::domain::time::Timestamp;
 
-use crate::process::Process;
-use crate::stage::{LIFE, PASSWORD, Stage, files, pause, put};
+use crate::stage::{LIFE, PASSWORD, Stage, pause, put};
 
 /// Somebody answers there.
 trait Line: std::io::Read + std::io::Write {}
@@ -42,29 +41,6 @@ fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// A stage with accounts and a [serve] table in a config of their own, and one file.
-fn stage(serve: &str) -> Stage {
-    let stage = Stage::new();
-    configure(&stage, serve);
-    stage.put("media.toml", &format!("version = 1\n{}", files("*.png", "plivo")));
-    stage.put("logo.png", "logo");
-    stage
-}
-
-/// Plivo's token is in a file, so that it can be replaced.
-fn configure(stage: &Stage, serve: &str) {
-    let token = format!("auth_token = {{ file = \"{}\" }}", stage.beside("token").display());
-    let accounts =
-        format!("version = 1\n[sync]\nroot = \"media\"\nsettle = \"300ms\"\n{}", stage.plivo(LIFE.as_secs()));
-    let accounts = accounts.replace("auth_token = { env = \"PLIVO_AUTH_TOKEN\" }", &token);
-    put(&stage.beside("config.toml"), &format!("{accounts}{serve}"));
-}
-
-fn run(stage: &Stage) -> Process {
-    let config = stage.beside("config.toml");
-    stage.start(stage.command(&["run", "--config", config.to_str().unwrap()]))
-}
-
 fn until_status(stage: &Stage, address: &str, path: &str, status: u16) -> Reply {
     let mut last = None;
     stage.until(&format!("{path} answers {status}"), || {
@@ -87,9 +63,13 @@ fn metric(address: &str, name: &str) -> Option<f64> {
 #[test]
 fn health_and_metrics_follow_a_failure_and_a_recovery() {
     let address = free_address();
-    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
+    let stage = Stage::with_config(&format!("[serve]\nlisten = \"{address}\"\n"));
+    // Plivo's token is in a file, so that it can be replaced.
+    let config = stage.beside("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    put(&config, &text.replace("{ env = \"PLIVO_AUTH_TOKEN\" }", "{ file = \"token\" }"));
     put(&stage.beside("token"), "yesterdays-token");
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     let refused = until_status(&stage, &address, "/readyz", 503);
     assert!(!refused.body.is_empty());
     stage.until("it says why", || ask(&address, "/readyz").body.contains("plivo: credentials-refused"));
@@ -140,9 +120,8 @@ fn health_and_metrics_follow_a_failure_and_a_recovery() {
 fn a_config_that_breaks_shows_in_metrics_and_page_and_not_in_readiness() {
     let address = free_address();
     let serve = format!("[serve]\nlisten = \"{address}\"\n");
-    let stage = stage(&serve);
-    put(&stage.beside("token"), PASSWORD);
-    let mut daemon = run(&stage);
+    let stage = Stage::with_config(&serve);
+    let mut daemon = stage.run_with_config();
     until_status(&stage, &address, "/readyz", 200);
     let usable = || metric(&address, "mediakeep_manifest_last_reload_successful");
     let succeeded = || metric(&address, "mediakeep_manifest_last_reload_success_timestamp_seconds").unwrap();
@@ -151,7 +130,7 @@ fn a_config_that_breaks_shows_in_metrics_and_page_and_not_in_readiness() {
     let now = stage.now().saturating_since(Timestamp::from_unix_ms(0)).as_secs_f64();
     assert!((0.0..60.0).contains(&(now - first)), "{first} at {now}");
 
-    configure(&stage, &format!("{serve}allow = \"{PASSWORD}\"\n"));
+    stage.config(&format!("{serve}allow = \"{PASSWORD}\"\n"));
     stage.until("it shows in the metrics", || usable() == Some(0.0));
     assert!(succeeded() >= first, "it is still told");
     let page = ask(&address, "/").body;
@@ -163,11 +142,11 @@ fn a_config_that_breaks_shows_in_metrics_and_page_and_not_in_readiness() {
     daemon.stop();
 
     // From the start on it is the same.
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     until_status(&stage, &address, "/readyz", 200);
     assert_eq!(usable(), Some(0.0));
     assert_eq!(metric(&address, "mediakeep_manifest_last_reload_success_timestamp_seconds"), None);
-    configure(&stage, &serve);
+    stage.config(&serve);
     stage.until("it is mended", || usable() == Some(1.0));
     assert!(succeeded() >= first);
     assert!(!ask(&address, "/").body.contains("cannot be used"));
@@ -177,10 +156,10 @@ fn a_config_that_breaks_shows_in_metrics_and_page_and_not_in_readiness() {
 #[test]
 fn the_page_shows_every_entry_and_only_to_those_it_is_meant_for() {
     let address = free_address();
-    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\nhosts = [\"media.example\"]\n"));
-    put(&stage.beside("token"), PASSWORD);
+    let stage =
+        Stage::with_config(&format!("[serve]\nlisten = \"{address}\"\nhosts = [\"media.example\"]\n"));
     stage.put("<script>x.png", "script");
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     stage.until_content("logo.png", "plivo", "logo");
     stage.until_content("<script>x.png", "plivo", "script");
     let url = stage.url("logo.png", "plivo").unwrap();
@@ -225,13 +204,12 @@ fn the_page_shows_every_entry_and_only_to_those_it_is_meant_for() {
 
 #[test]
 fn a_socket_is_for_its_group_replaces_what_a_crash_left_and_goes_with_the_daemon() {
-    let stage = stage("");
-    put(&stage.beside("token"), PASSWORD);
+    let stage = Stage::with_config("");
     let socket = stage.beside("http.sock");
-    configure(&stage, "[serve]\nlisten = \"unix:http.sock\"\n");
+    stage.config("[serve]\nlisten = \"unix:http.sock\"\n");
     // Nobody listens any more, and the name is still there.
     drop(UnixListener::bind(&socket).unwrap());
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     stage.until_content("logo.png", "plivo", "logo");
     stage.until("it answers", || UnixStream::connect(&socket).is_ok());
     stage.until("it is ready", || at(&socket, "/readyz").status == 200);
@@ -241,7 +219,7 @@ fn a_socket_is_for_its_group_replaces_what_a_crash_left_and_goes_with_the_daemon
     assert_eq!(there.permissions().mode() & 0o777, 0o660);
     daemon.kill();
     assert!(socket.exists(), "a crash leaves it behind");
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     stage.until("it answers again", || UnixStream::connect(&socket).is_ok());
     daemon.stop();
     assert!(!socket.exists());
@@ -267,9 +245,8 @@ fn an_address_that_is_not_to_be_had_is_told_and_ends_nothing_else() {
         (unix(&file), "is no socket"),
         (unix(&socket), "another program answers there"),
     ] {
-        let stage = stage(&format!("[serve]\nlisten = \"{listen}\"\n"));
-        put(&stage.beside("token"), PASSWORD);
-        let mut daemon = run(&stage);
+        let stage = Stage::with_config(&format!("[serve]\nlisten = \"{listen}\"\n"));
+        let mut daemon = stage.run_with_config();
         stage.until_content("logo.png", "plivo", "logo");
         stage.until("it is told", || daemon.said().contains(said));
         assert!(
@@ -287,31 +264,30 @@ fn another_address_is_followed_by_a_reload_and_a_bad_one_leaves_the_old() {
     let [first, second] = [free_address(), free_address()];
     let table = |address: &str| format!("[serve]\nlisten = \"{address}\"\n");
     // Off at first.
-    let stage = stage("");
-    put(&stage.beside("token"), PASSWORD);
-    let mut daemon = run(&stage);
+    let stage = Stage::with_config("");
+    let mut daemon = stage.run_with_config();
     stage.until_content("logo.png", "plivo", "logo");
     assert!(TcpStream::connect(&first).is_err());
-    configure(&stage, &table(&first));
+    stage.config(&table(&first));
     daemon.signal("HUP");
     until_status(&stage, &first, "/readyz", 200);
     assert_eq!(metric(&first, "mediakeep_uploads_total{provider=\"plivo\"}"), Some(1.0), "counted before");
-    configure(&stage, &table(&second));
+    stage.config(&table(&second));
     daemon.signal("HUP");
     until_status(&stage, &second, "/readyz", 200);
     stage.until("the first one is free", || TcpStream::connect(&first).is_err());
 
     let taken = TcpListener::bind(&first).unwrap();
-    configure(&stage, &table(&first));
+    stage.config(&table(&first));
     daemon.signal("HUP");
     daemon.until_says("what was served before still is");
     assert_eq!(ask(&second, "/readyz").status, 200);
     drop(taken);
-    configure(&stage, &(table(&second) + "hosts = [\"media.example\"]\n"));
+    stage.config(&(table(&second) + "hosts = [\"media.example\"]\n"));
     daemon.signal("HUP");
     let named = || ask_on(TcpStream::connect(&second).unwrap(), "media.example", "/livez").status;
     stage.until("the name counts", || named() == 200);
-    configure(&stage, "");
+    stage.config("");
     daemon.signal("HUP");
     stage.until("nobody answers", || TcpStream::connect(&second).is_err());
     pause(Duration::from_millis(200));
@@ -322,12 +298,11 @@ fn another_address_is_followed_by_a_reload_and_a_bad_one_leaves_the_old() {
 #[test]
 fn the_same_port_of_all_addresses_is_followed_by_a_reload() {
     let address = free_address();
-    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
-    put(&stage.beside("token"), PASSWORD);
-    let mut daemon = run(&stage);
+    let stage = Stage::with_config(&format!("[serve]\nlisten = \"{address}\"\n"));
+    let mut daemon = stage.run_with_config();
     until_status(&stage, &address, "/livez", 200);
     let (_, port) = address.split_once(':').unwrap();
-    configure(&stage, &format!("[serve]\nlisten = \"0.0.0.0:{port}\"\n"));
+    stage.config(&format!("[serve]\nlisten = \"0.0.0.0:{port}\"\n"));
     daemon.signal("HUP");
     let elsewhere = format!("127.0.0.2:{port}");
     stage.until("it answers at another address of this machine", || TcpStream::connect(&elsewhere).is_ok());
@@ -338,9 +313,8 @@ fn the_same_port_of_all_addresses_is_followed_by_a_reload() {
 #[test]
 fn many_who_say_nothing_keep_nobody_else_from_being_renewed_and_make_no_flood() {
     let address = free_address();
-    let stage = stage(&format!("[serve]\nlisten = \"{address}\"\n"));
-    put(&stage.beside("token"), PASSWORD);
-    let mut daemon = run(&stage);
+    let stage = Stage::with_config(&format!("[serve]\nlisten = \"{address}\"\n"));
+    let mut daemon = stage.run_with_config();
     stage.until_content("logo.png", "plivo", "logo");
     let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
     let first = stage.uploaded_at("logo.png", "plivo").unwrap();

@@ -143,6 +143,21 @@ impl Stage {
         self.put("media.toml", &format!("{}{rules}", self.accounts()));
     }
 
+    /// A stage with one file for Plivo, and a config beside it that holds the account and these tables.
+    pub(crate) fn with_config(tables: &str) -> Self {
+        let stage = Self::new();
+        stage.config(tables);
+        stage.put("media.toml", &format!("version = 1\n{}", files("*.png", "plivo")));
+        stage.put("logo.png", "logo");
+        stage
+    }
+
+    /// Writes that config.
+    pub(crate) fn config(&self, tables: &str) {
+        let head = "version = 1\n[sync]\nroot = \"media\"\nsettle = \"300ms\"\n";
+        put(&self.beside("config.toml"), &format!("{head}{}{tables}", self.plivo(LIFE.as_secs())));
+    }
+
     // The binary
 
     /// A command on this stage's manifest, with the credentials in its environment.
@@ -175,6 +190,12 @@ impl Stage {
     /// Starts the daemon.
     pub(crate) fn run(&self) -> Process {
         self.start(self.command(&["run"]))
+    }
+
+    /// Starts the daemon with the config beside the media folder.
+    pub(crate) fn run_with_config(&self) -> Process {
+        let config = self.beside("config.toml");
+        self.start(self.command(&["run", "--config", config.to_str().unwrap()]))
     }
 
     pub(crate) fn start(&self, command: Command) -> Process {

@@ -4,27 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::process::Process;
-use crate::stage::{LIFE, PASSWORD, Stage, files, put};
-
-/// A stage with one file for Plivo, and a config with accounts and these hooks.
-fn stage(hook: &str) -> Stage {
-    let stage = Stage::new();
-    configure(&stage, hook);
-    stage.put("media.toml", &format!("version = 1\n{}", files("*.png", "plivo")));
-    stage.put("logo.png", "logo");
-    stage
-}
+use crate::stage::{PASSWORD, Stage, put};
 
 fn configure(stage: &Stage, hook: &str) {
-    let accounts =
-        format!("version = 1\n[sync]\nroot = \"media\"\nsettle = \"300ms\"\n{}", stage.plivo(LIFE.as_secs()));
-    put(&stage.beside("config.toml"), &format!("{accounts}[hook]\n{hook}"));
-}
-
-fn run(stage: &Stage) -> Process {
-    let config = stage.beside("config.toml");
-    stage.start(stage.command(&["run", "--config", config.to_str().unwrap()]))
+    stage.config(&format!("[hook]\n{hook}"));
 }
 
 /// A hook that appends what it is told to a file of its name, and the state file to another one.
@@ -57,11 +40,11 @@ fn until_told(stage: &Stage, name: &str, fits: impl Fn(&Value) -> bool) -> Value
 
 #[test]
 fn changes_failures_and_recoveries_are_told_once_readers_can_see_them() {
-    let stage = stage("");
+    let stage = Stage::with_config("");
     let hooks: String =
         ["on_change", "on_risk", "on_failure", "on_recover"].map(|name| appending(&stage, name)).concat();
     configure(&stage, &hooks);
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     let first = until_told(&stage, "on_change", |body| body["entries"][0]["reason"] == "new");
     assert_eq!((&first["event"], &first["format"]), (&json!("change"), &json!(1)));
     assert_eq!(first["entries"][0]["file"], "logo.png");
@@ -108,10 +91,10 @@ fn changes_failures_and_recoveries_are_told_once_readers_can_see_them() {
 
 #[test]
 fn a_broken_config_is_told_once_at_the_start_too_and_so_is_its_end() {
-    let stage = stage("");
+    let stage = Stage::with_config("");
     let hooks: String = ["on_failure", "on_recover"].map(|name| appending(&stage, name)).concat();
     configure(&stage, &hooks);
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     stage.until_content("logo.png", "plivo", "logo");
     stage.until("it is remembered", || {
         text(&stage.beside("state/last-good/last-good.json")).contains("on_recover")
@@ -122,7 +105,7 @@ fn a_broken_config_is_told_once_at_the_start_too_and_so_is_its_end() {
         if at_start {
             daemon.stop();
             break_it();
-            daemon = run(&stage);
+            daemon = stage.run_with_config();
         } else {
             break_it();
         }
@@ -153,11 +136,11 @@ fn a_broken_config_is_told_once_at_the_start_too_and_so_is_its_end() {
 
 #[test]
 fn a_hook_that_hangs_is_killed_and_delays_nothing() {
-    let stage = stage("");
+    let stage = Stage::with_config("");
     let hang = "on_change = [{ command = [\"/bin/sh\", \"-c\", \"sleep 600\"] }, { command = [\"false\"] }, ";
     let good = appending(&stage, "on_change").trim_end().replace("on_change = ", "");
     configure(&stage, &format!("timeout = \"2s\"\n{hang}{good}]\n"));
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     until_told(&stage, "on_change", |body| body["entries"][0]["file"] == "logo.png");
     daemon.until_says("killed after 2s");
     daemon.until_says("exit status 1");
@@ -172,11 +155,11 @@ fn a_hook_that_hangs_is_killed_and_delays_nothing() {
 
 #[test]
 fn what_comes_during_a_run_is_told_together_afterwards_and_the_rest_at_the_end() {
-    let stage = stage("");
+    let stage = Stage::with_config("");
     let (out, gate) = (stage.beside("out"), stage.beside("gate"));
     let script = format!("cat >> {}; until test -e {}; do sleep 0.1; done", out.display(), gate.display());
     configure(&stage, &format!("on_change = {{ command = [\"/bin/sh\", \"-c\", \"{script}\"] }}\n"));
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     let files_told = |index: usize| {
         let body = told(&stage, "out").into_iter().nth(index)?;
         let files = body["entries"]
@@ -209,7 +192,7 @@ fn what_comes_during_a_run_is_told_together_afterwards_and_the_rest_at_the_end()
 
     // URLs that did not change are no news after a restart.
     let before = entries(&stage, "on_change").len();
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     daemon.until_says("started");
     stage.put("z.png", "z");
     stage.until("the new one is told", || {
@@ -222,9 +205,9 @@ fn what_comes_during_a_run_is_told_together_afterwards_and_the_rest_at_the_end()
 
 #[test]
 fn without_a_config_no_remembered_one_runs_a_command() {
-    let stage = stage("");
+    let stage = Stage::with_config("");
     configure(&stage, &appending(&stage, "on_change"));
-    let mut daemon = run(&stage);
+    let mut daemon = stage.run_with_config();
     until_told(&stage, "on_change", |_| true);
     stage.until("it is remembered", || {
         text(&stage.beside("state/last-good/last-good.json")).contains("on_change")
