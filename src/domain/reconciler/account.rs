@@ -240,12 +240,22 @@ impl Reconciler {
                 None => drop(self.accounts.insert(name.clone(), Account::new(config.clone()))),
             }
         }
+        let mut events: Vec<Event> =
+            gone.into_iter().map(|provider| Event::AccountGone { provider }).collect();
+        events.append(&mut self.drop_unneeded_accounts());
+        events
+    }
+
+    /// Drops the accounts that have neither a table nor an entry; returns the same as [`Self::apply_accounts`].
+    pub(super) fn drop_unneeded_accounts(&mut self) -> Vec<Event> {
+        let mut gone = Vec::new();
         let is_needed = |name: &ProviderName| self.entries.keys().any(|key| key.provider == *name);
         self.accounts.retain(|name, account| {
             let is_used = self.manifest.providers.contains_key(name) || is_needed(name);
             gone.extend((!is_used && account.problem().is_some()).then(|| name.clone()));
             is_used
         });
+        self.orphaned = false;
         self.learn_patience();
         gone.into_iter().map(|provider| Event::AccountGone { provider }).collect()
     }

@@ -163,6 +163,8 @@ pub struct Reconciler {
     all_dirty: bool,
     /// Entries that wait for what becomes of another one with their ID.
     waiting: Waiting,
+    /// Whether an entry of an account without a table was forgotten: it may have been the last one.
+    orphaned: bool,
     retirement: Retirement,
     recording: Recording,
     /// Wall clock less steady clock, in milliseconds, when the agenda was made.
@@ -200,6 +202,7 @@ impl Reconciler {
             dirty: BTreeSet::new(),
             all_dirty: false,
             waiting: Waiting::default(),
+            orphaned: false,
             retirement: Retirement::new(state.root),
             recording: Recording::new(state.lineage, state.serial),
             clock_offset_ms: offset_ms(now),
@@ -228,6 +231,9 @@ impl Reconciler {
         self.review_dirty(&mut turn);
         self.retire(&mut turn);
         self.review_dirty(&mut turn);
+        if self.orphaned {
+            turn.events.append(&mut self.drop_unneeded_accounts());
+        }
         if self.mode != Mode::Plan {
             self.look_up_credentials(&mut turn);
             self.start_uploads(&mut turn);

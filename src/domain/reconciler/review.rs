@@ -243,6 +243,7 @@ impl Reconciler {
             self.release(claim, key);
         }
         self.retirement.leaving.remove(key);
+        self.orphaned |= !self.manifest.providers.contains_key(&key.provider);
         if self.entries_of(&key.path).is_empty() {
             self.files.known.remove(&key.path);
         }

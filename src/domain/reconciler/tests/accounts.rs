@@ -200,9 +200,17 @@ fn what_was_wrong_with_an_account_is_over_when_its_table_is_another_kind_or_gone
         manifest.providers.remove("named");
         manifest
     };
-    for (next, entries) in [(of_another_kind(), 1), (without(), 0)] {
+    // What was published keeps its account until its URL has ended.
+    for (next, published, unpublished, within) in [
+        (of_another_kind(), 0, 1, 10 * SECOND),
+        (without(), 0, 0, 10 * SECOND),
+        (without(), 0, 1, 10 * SECOND),
+        (without(), 1, 1, 50 * HOUR),
+    ] {
         let mut world = World::new(manifest(&[("*.png", &["named"])]));
-        (0..entries).for_each(|number| world.write(&format!("{number}.png"), &[number]));
+        (0..published).for_each(|number| world.write(&format!("published-{number}.png"), &[number]));
+        world.run(MINUTE);
+        (0..unpublished).for_each(|number| world.write(&format!("{number}.png"), &[number, 1]));
         let lost = Err("PASSWORD is not set".to_owned());
         world.fail("named", FailureClass::CredentialsRefused);
         world.give(Input::Account { provider: provider("named"), result: lost, is_new: false });
@@ -210,11 +218,15 @@ fn what_was_wrong_with_an_account_is_over_when_its_table_is_another_kind_or_gone
         let gone =
             |event: &Event| matches!(event, Event::AccountGone { provider } if provider.as_str() == "named");
         assert_eq!(world.count(gone), 0);
+        let has_table = next.providers.contains_key(&provider("named"));
         let next = Arc::new(next);
         world.give(Input::Manifest(next.clone()));
         world.give(Input::Manifest(next));
         world.run(10 * SECOND);
-        assert_eq!(world.count(gone), 1);
+        assert_eq!(world.count(gone), usize::from(published == 0));
+        world.run(within);
+        let is_left = world.engine.overview().accounts.contains_key(&provider("named"));
+        assert_eq!((world.count(gone), is_left), (1, has_table));
     }
     let mut healthy = World::new(manifest(&[("*.png", &["named"])]));
     healthy.run(10 * SECOND);
