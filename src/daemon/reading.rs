@@ -36,11 +36,17 @@ impl Reading {
             return self.broken.take().map(|_| Event::ManifestUsable);
         };
         let before = self.broken.take();
-        let since = before.as_ref().map_or(now, |(_, since)| *since);
+        // Another mistake in the same file is the same trouble for whoever waits for its end.
+        let same = before.as_ref().filter(|(before, _)| is_same_file(before, unusable));
+        let since = same.map_or(now, |(_, since)| *since);
         self.broken = Some((unusable.clone(), since));
         let is_told = before.is_some_and(|(before, _)| before == *unusable);
         (!is_told).then(|| Event::ManifestUnusable { unusable: unusable.clone(), at_start: false })
     }
+}
+
+fn is_same_file(one: &Unusable, other: &Unusable) -> bool {
+    (one.source, &one.file) == (other.source, &other.file)
 }
 
 #[cfg(test)]
@@ -79,6 +85,23 @@ mod tests {
             assert_eq!(reading.broken.as_ref().map(|(_, since)| *since), since.map(at), "at {second} s");
         }
         assert_eq!(reading.succeeded_at, Some(at(6)));
+    }
+
+    #[test]
+    fn the_trouble_of_another_file_began_when_that_was_found() {
+        let broken = |source, file| Reloaded::Broken(Unusable::new(source, file, "a"));
+        let mut reading = Reading::first(None, at(0));
+        for (second, source, file, since) in [
+            (1, SourceName::Config, "mediakeep.toml", 1),
+            (2, SourceName::Config, "mediakeep.toml", 1),
+            (3, SourceName::Manifest, "media.toml", 3),
+            (4, SourceName::Manifest, "", 4),
+            (5, SourceName::Config, "", 5),
+            (6, SourceName::Config, "mediakeep.toml", 6),
+        ] {
+            drop(reading.again(&broken(source, file), at(second)));
+            assert_eq!(reading.broken.as_ref().map(|(_, since)| *since), Some(at(since)), "at {second} s");
+        }
     }
 
     #[test]
