@@ -31,6 +31,8 @@ pub struct Notices {
 struct Episode {
     /// The classes that were told; none of one that may be over before it is worth telling.
     told: Vec<Cow<'static, str>>,
+    /// The one of them that was told last, also where it is over by now: the end names it.
+    last: Option<Cow<'static, str>>,
     /// The class that was noted before a restart; its end is owed, while it may be told again.
     noted: Option<Box<str>>,
     detail: Box<str>,
@@ -368,6 +370,7 @@ impl Notices {
             return;
         }
         episode.told.push(class.clone());
+        episode.last = Some(class.clone());
         let matter = Matter { over: None, class, detail: detail.into(), published };
         out.push(Notice { topic, subject, news: News::Matter(matter) });
     }
@@ -384,7 +387,7 @@ impl Notices {
     fn end(&mut self, subject: &Subject, topic: Topic, out: &mut Vec<Notice>) {
         let Some(episode) = self.open.remove(&(subject.clone(), topic)) else { return };
         let noted = || episode.noted.map(|class| class.into_string().into());
-        let Some(class) = episode.told.last().cloned().or_else(noted) else { return };
+        let Some(class) = episode.last.or_else(noted) else { return };
         let published = self.published_of(subject);
         let matter = Matter { over: Some(topic), class, detail: episode.detail, published };
         out.push(Notice { topic: Topic::Recover, subject: subject.clone(), news: News::Matter(matter) });

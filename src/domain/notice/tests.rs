@@ -218,18 +218,15 @@ fn a_file_that_is_removed_is_no_failure_unless_it_is_not_let_go() {
 
 #[test]
 fn what_is_wrong_with_an_account_is_told_for_the_account_alone() {
-    let (class, provider) = (FailureClass::Unavailable, plivo());
+    let class = FailureClass::Unavailable;
+    let stopped = || Event::AccountStopped { provider: plivo(), class, detail: "503".into() };
     let unusable = || Event::AccountUnusable {
         provider: plivo(),
         detail: "PASSWORD is not set".into(),
         connected: true,
     };
     play(vec![
-        (
-            1,
-            event(Event::AccountStopped { provider, class, detail: "503".into() }),
-            &["failure plivo unavailable"],
-        ),
+        (1, event(stopped()), &["failure plivo unavailable"]),
         (2, event(failed(7, class)), &[]),
         (3, event(failed(8, FailureClass::ContentRefused)), &["failure a content-refused"]),
         (4, event(unusable()), &["failure plivo credentials-missing"]),
@@ -241,6 +238,11 @@ fn what_is_wrong_with_an_account_is_told_for_the_account_alone() {
         ),
         (7, event(Event::AccountUsable { provider: plivo() }), &[]),
         (8, event(Event::Recovered { key: key("a", "plivo") }), &["recover a content-refused of failure"]),
+        // What was told last is in the end, whichever of them is over first.
+        (9, event(unusable()), &["failure plivo credentials-missing"]),
+        (10, event(stopped()), &["failure plivo unavailable"]),
+        (11, event(Event::AccountRecovered { provider: plivo() }), &[]),
+        (12, event(Event::AccountUsable { provider: plivo() }), &["recover plivo unavailable of failure"]),
     ]);
 }
 

@@ -78,6 +78,16 @@ fn an_account_that_is_as_wrong_after_a_restart_is_told_once_more_and_so_is_its_e
 }
 
 #[test]
+fn the_end_of_what_a_restart_left_open_names_what_was_told_last() {
+    let (provider, class) = (plivo(), FailureClass::Unavailable);
+    let mut notices = after(CREDENTIALS_MISSING);
+    let stopped = Event::AccountStopped { provider, class, detail: "503".into() };
+    assert_eq!(said(&notices.event(&stopped, at(1))), ["failure plivo unavailable"]);
+    assert!(notices.event(&Event::AccountRecovered { provider: plivo() }, at(2)).is_empty());
+    assert_eq!(said(&notices.event(&renewed("u1"), at(3))), ["recover plivo unavailable of failure"]);
+}
+
+#[test]
 fn what_was_wrong_with_an_account_before_hides_no_failure_of_an_entry() {
     let mut notices = after("unavailable");
     let told = notices.event(&failed(3, FailureClass::Unexpected), at(1));
