@@ -10,7 +10,7 @@ mod run;
 mod tests;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ use crate::daemon::{Observer, Readers, ScanProgress};
 use crate::domain::asset::ProviderName;
 use crate::domain::event::Event;
 use crate::domain::manifest::{Hook, HookOptions, Manifest};
-use crate::domain::notice::{Notice, Notices, Queue, RunResult, Setback};
+use crate::domain::notice::{Notice, Notices, Queue, RunResult, Setback, Topic};
 use crate::domain::obstacles::AccountProblem;
 use crate::domain::state::State;
 use crate::domain::time::{Timestamp, format_duration};
@@ -186,6 +186,8 @@ struct Desk {
     /// What was wrong with accounts when the process before this one ended, until that is known to them.
     noted: BTreeMap<ProviderName, AccountProblem>,
     runs: JoinSet<Result<(), HookError>>,
+    /// What those that are under way are about: the line of one may be gone when it ends.
+    topics: HashMap<Id, Topic>,
     stop_by: Option<Instant>,
 }
 
@@ -207,6 +209,7 @@ impl Desk {
             notices: None,
             noted: BTreeMap::new(),
             runs: JoinSet::new(),
+            topics: HashMap::new(),
             stop_by: None,
         }
     }
@@ -332,18 +335,20 @@ impl Desk {
             debug!(hook = line.hook.topic.key(), target = label(&target), news = payload.count, "hook runs");
             let run = self.runs.spawn(async move { runner.run(&target, &payload, limit).await });
             line.running = Some(run.id());
+            self.topics.insert(run.id(), line.hook.topic);
         }
     }
 
     fn ran(&mut self, ran: Result<(Id, Result<(), HookError>), JoinError>) {
         let (id, result) = ran.unwrap_or_else(|error| (error.id(), Err(HookError::Defect)));
-        let steady = self.clock.now().steady;
+        let (steady, tally) = (self.clock.now().steady, &self.board.hooks);
+        if let Some(topic) = self.topics.remove(&id) {
+            tally.ran(topic, result.as_ref().err().map_or(RunResult::Ok, HookError::result));
+        }
         let Some(index) = self.lines.iter().position(|line| line.running == Some(id)) else { return };
         let line = &mut self.lines[index];
         line.running = None;
         let (hook, target) = (line.hook.topic.key(), label(&line.hook.target));
-        let tally = &self.board.hooks;
-        tally.ran(line.hook.topic, result.as_ref().err().map_or(RunResult::Ok, HookError::result));
         let Err(why) = result else { return line.queue.succeeded() };
         match line.queue.failed(steady) {
             Setback::Again(wait) if self.stop_by.is_none() => {

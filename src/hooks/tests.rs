@@ -386,6 +386,33 @@ async fn a_hook_that_is_mended_is_told_what_the_broken_one_was_not() {
 }
 
 #[tokio::test]
+async fn a_run_counts_whose_hook_is_gone_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let [begun, gate, other] = ["begun", "gate", "other"].map(|name| folder.path().join(name));
+    let waiting = format!(
+        "echo . >> {}; until [ -e {} ]; do sleep 0.02; done; exit 1",
+        begun.display(),
+        gate.display()
+    );
+    let mut told = Told::start(vec![(Topic::Change, bash(&waiting))]);
+    told.publish(&[("a", "1")]);
+    while !begun.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let hook = Hook { topic: Topic::Risk, target: appending(&other) };
+    told.hooks.follower().follow(&manifest(vec![hook]));
+    told.observer.event(&Event::FolderUnusable { detail: "it is not there".to_owned() });
+    lines(&other, 1).await;
+    std::fs::File::create(&gate).unwrap();
+    let until = Instant::now() + LONG;
+    while !told.board.hooks.counts().runs.contains_key(&(Topic::Change, RunResult::Failed)) {
+        assert!(Instant::now() < until, "{:?}", told.board.hooks.counts());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    told.hooks.stop().await;
+}
+
+#[tokio::test]
 async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
     let folder = tempfile::tempdir().unwrap();
     let (state_file, told) = (folder.path().join("state.json"), folder.path().join("told"));
