@@ -16,6 +16,7 @@ mod init;
 mod listing;
 mod notify;
 mod plan;
+mod reload;
 mod reporter;
 mod service;
 mod status;

@@ -11,23 +11,23 @@ use super::chain;
 use super::exit::Exit;
 use super::fallback::{Origin, open_or_remember};
 use super::listing::{Entry, Listing, NO_ENTRIES};
+use super::reload::{reloader, rememberer};
 use super::reporter::{Counts, LogReporter, PassReporter};
 use super::table::count;
 use super::voice::{fail, fail_with_help, print_json, tell, warn};
-use super::workspace::{Texts, Workspace, unresolved};
+use super::workspace::{Workspace, unresolved};
 use crate::daemon::board::Board;
-use crate::daemon::{Daemon, Observer, Parts, Reload, Reloaded, Remember, ServiceManager};
+use crate::daemon::{Daemon, Observer, Parts, ServiceManager};
 use crate::domain::asset::ProviderName;
-use crate::domain::manifest::{Manifest, Unusable};
+use crate::domain::manifest::Manifest;
 use crate::domain::reconciler::{Mode, Summary};
 use crate::domain::time::Timestamp;
-use crate::hooks::{self, Hooks};
+use crate::hooks::Hooks;
 use crate::local::clock::SystemClock;
-use crate::local::last_good;
 use crate::local::signals;
 use crate::local::state_store::{self, FolderStore, OpenError, STATE_FILE};
 use crate::provider::credentials::ProcessEnvironment;
-use crate::serve::{Follower, Server};
+use crate::serve::Server;
 
 pub(super) fn run(global: &Global) -> Exit {
     let origin = match open_or_remember(global) {
@@ -218,19 +218,21 @@ pub(super) fn start(
             )
         });
         let observer = server.counting(observer);
+        let (of_server, of_hooks) = (server.follower(), hooks.as_ref().map(Hooks::follower));
+        let follow = move |manifest: &Manifest| {
+            of_server.follow(manifest.serve.clone());
+            if let Some(hooks) = &of_hooks {
+                hooks.follow(manifest);
+            }
+        };
         let parts = Parts {
             mode,
             last_good,
-            broken,
             store: Box::new(store),
             clock,
             lookups: Arc::new(ProcessEnvironment),
-            reload: reloader(
-                global,
-                &state_dir,
-                workspace.texts.clone(),
-                (server.follower(), hooks.as_ref().map(Hooks::follower)),
-            ),
+            reload: reloader(global, &workspace, broken.is_none(), follow),
+            broken,
             remember: rememberer(&state_dir, &workspace.texts),
             manifest_files: workspace.manifest_files(),
             manifest: workspace.manifest,
@@ -279,54 +281,6 @@ fn not_opened(error: &OpenError, state_dir: &Path) -> Exit {
             Exit::Locked
         }
     }
-}
-
-/// Those beside the loop that follow the config.
-type Followers = (Follower, Option<hooks::Follower>);
-
-fn reloader(global: &Global, state_dir: &Path, mut seen: Texts, (server, hooks): Followers) -> Reload {
-    let (global, state_dir) = (global.clone(), state_dir.to_owned());
-    let mut broken: Option<Unusable> = None;
-    Box::new(move || {
-        let texts = match Texts::read(&global) {
-            Ok(texts) => texts,
-            Err(unusable) => return Reloaded::Broken(unusable),
-        };
-        if seen == texts {
-            return broken.clone().map_or(Reloaded::Unchanged, Reloaded::Broken);
-        }
-        let what = changed(&seen, &texts);
-        seen = texts.clone();
-        let workspace = match Workspace::parse(texts) {
-            Ok(workspace) => workspace,
-            Err(unusable) => {
-                broken = Some(unusable.clone());
-                return Reloaded::Broken(unusable);
-            }
-        };
-        broken = None;
-        tracing::info!("{what} read again");
-        let remember = rememberer(&state_dir, &workspace.texts);
-        server.follow(workspace.manifest.serve.clone());
-        if let Some(hooks) = &hooks {
-            hooks.follow(&workspace.manifest);
-        }
-        Reloaded::Changed(workspace.manifest, remember)
-    })
-}
-
-/// Which of the files is another one than before.
-fn changed(before: &Texts, after: &Texts) -> &'static str {
-    match (before.manifest == after.manifest, before.config == after.config) {
-        (true, false) => "config",
-        (false, false) => "manifest and config",
-        (_, true) => "manifest",
-    }
-}
-
-fn rememberer(state_dir: &Path, texts: &Texts) -> Remember {
-    let (state_dir, good) = (state_dir.to_owned(), texts.to_remember());
-    Arc::new(move || last_good::save(&state_dir, &good).map(drop).map_err(|error| error.to_string()))
 }
 
 const TRIES: u32 = 3;

@@ -25,7 +25,6 @@ mod uploader;
 mod verifier;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +66,6 @@ pub struct Daemon {
     accounts: Accounts,
     uploader: Uploader,
     manifest: Arc<Manifest>,
-    /// These stay in force until the end, whatever the manifest says by now.
-    places: (PathBuf, PathBuf),
     reader: ManifestReader,
     reading: Reading,
     memory: Memory,
@@ -126,7 +123,6 @@ impl Daemon {
             accounts: Accounts::new(&last_good, parts.lookups, parts.board.clone(), sender.clone()),
             uploader,
             reader: ManifestReader::new(reload, sender),
-            places: (manifest.sync.root.clone(), state_dir.clone()),
             engine,
             mode,
             clock,
@@ -369,13 +365,6 @@ impl Daemon {
     }
 
     fn take_manifest(&mut self, manifest: Arc<Manifest>) {
-        if (&manifest.sync.root, &manifest.sync.state_dir) != (&self.places.0, &self.places.1) {
-            // Its rules are about another folder than the one that is watched.
-            self.observer.warning(
-                "root and state_dir change by a restart only; until then manifest and config stay in force as they were",
-            );
-            return;
-        }
         self.folder.follow(&manifest);
         self.accounts.follow(&manifest);
         self.uploader.follow(&manifest);

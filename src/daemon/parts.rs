@@ -59,11 +59,12 @@ pub type Remember = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// What reading them again came to.
 pub enum Reloaded {
-    /// They are good, and others than before. The second remembers them.
+    /// They are good, and others than before; root and state folder are where they were at the start. The second
+    /// remembers them.
     Changed(Arc<Manifest>, Remember),
     /// They are as they were.
     Unchanged,
-    /// They cannot be used.
+    /// They cannot be used, or not without a restart.
     Broken(Unusable),
 }
 

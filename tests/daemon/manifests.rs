@@ -85,15 +85,18 @@ fn a_changed_root_or_state_dir_is_told_and_waits_for_a_restart() {
     let mut daemon = stage.run_with_logo();
     let moved = stage.accounts().replace("[sync]", "[sync]\nroot = \"elsewhere\"") + &file("logo.png");
     stage.put("media.toml", &moved);
-    daemon.until_says("change by a restart only");
+    daemon.until_says("`root` is changed by a restart only");
     stage.put("logo.png", "still here");
     stage.until_content("logo.png", "bandwidth", "still here");
-    // Touched once more, it is told again; taken back, it is not.
+    // It counts as one that cannot be used, and taken back, as one that can.
+    daemon.until_says("the manifest cannot be used; the one before stays in force");
+    assert_eq!(daemon.count("can be used again"), 0, "{}", daemon.said());
     stage.manifest(&file("logo.png"));
-    stage.until("the old one is back", || daemon.count("manifest read again") == 2);
-    assert_eq!(daemon.count("change by a restart only"), 1, "{}", daemon.said());
+    daemon.until_says("manifest and config can be used again");
+    assert_eq!(daemon.count("changed by a restart only"), 1, "{}", daemon.said());
     stage.put("media.toml", &moved);
-    stage.until("the new one is back", || daemon.count("change by a restart only") == 2);
+    stage.until("the new one is back", || daemon.count("changed by a restart only") == 2);
+    assert_eq!(daemon.count("manifest read again"), 0, "{}", daemon.said());
     daemon.stop();
     let mut daemon = stage.run();
     stage.until_content("logo.png", "bandwidth", "there");
@@ -211,6 +214,15 @@ fn a_config_that_breaks_is_called_by_its_name_and_keeps_the_old_one_in_force() {
     put(&stage.beside("mediakeep.toml"), &good.replace("[sync]", "[sync]\nkeep_copies = true"));
     daemon.until_says("config read again");
     daemon.until_says("manifest and config can be used again");
+    // What came into force is told, and not what was read last.
+    let unusable = "the manifest cannot be used; the one before stays in force";
+    stage.put("media.toml", BROKEN);
+    daemon.until_says(unusable);
+    put(&stage.beside("mediakeep.toml"), &good.replace("[sync]", "[sync]\nrescan = \"9m\""));
+    stage.put("media.toml", "version = 1\n[sink]\n");
+    stage.until("both were read", || daemon.count(unusable) == 2);
+    stage.put("media.toml", &format!("version = 1\n{}", file("logo.png")));
+    stage.until("the config is in force", || daemon.count("config read again") == 2);
     assert!(!daemon.said().contains("manifest read again"), "{}", daemon.said());
     stage.put("logo.png", "new logo");
     stage.until_content("logo.png", "plivo", "new logo");

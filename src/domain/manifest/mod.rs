@@ -96,6 +96,20 @@ pub struct SyncOptions {
     pub keep_copies: bool,
 }
 
+impl SyncOptions {
+    /// What of another table a process that runs by this one cannot follow, as the beginning of a sentence: where the
+    /// media and the state are counts until it ends.
+    #[must_use]
+    pub fn moved_to(&self, next: &Self) -> Option<&'static str> {
+        match (self.root == next.root, self.state_dir == next.state_dir) {
+            (true, true) => None,
+            (false, true) => Some("`root` is"),
+            (true, false) => Some("`state_dir` is"),
+            (false, false) => Some("`root` and `state_dir` are"),
+        }
+    }
+}
+
 /// A `[provider.NAME]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderConfig {
