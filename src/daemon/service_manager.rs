@@ -5,7 +5,7 @@
 //! must not look alive. A message that cannot be sent is no failure of ours.
 //!
 //! `NOTIFY_SOCKET` and `WATCHDOG_USEC` stay in the environment, since taking them out is not safe in a process with
-//! threads. No process of ours has children; whoever starts one must take them out of the child's.
+//! threads. Whoever starts a child must take them out of the child's, as hooks do.
 
 use std::fmt::Write as _;
 use std::sync::mpsc;
