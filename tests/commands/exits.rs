@@ -305,7 +305,7 @@ fn an_account_of_somebody_else_is_7() {
     let stage = Stage::with_logo();
     stage.control().change_switches(json!({"bandwidth": {"accounts": ["1"]}})).unwrap();
     stage.run(["sync"]).exits_without_data(7).says("403").says("5500012");
-    stage.control().change_switches(json!({"plivo": {"auth_ids": ["MAYYYYYYYYYYYYYYYYYY"]}})).unwrap();
+    stage.control().change_switches(json!({"plivo": {"auth_ids": ["MAYJK2NDEXOTM5ZWQ3MD"]}})).unwrap();
     stage.manifest(&format!("{}{}", stage.plivo(""), file("logo.png", "plivo")));
     stage.run(["sync"]).exits_without_data(7).says("401");
 }

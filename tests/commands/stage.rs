@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "5500012";
-pub(crate) const AUTH_ID: &str = "MAXXXXXXXXXXXXXXXXXX";
+pub(crate) const AUTH_ID: &str = "MAZTQ4NJRHOWY3ODK2MT";
 /// The password of everybody. Nothing may ever show it.
 pub(crate) const PASSWORD: &str = "c4nary-s3cret";
 

@@ -230,18 +230,18 @@ async fn the_auth_id_has_a_shape_and_owns_its_path() {
     assert_eq!(status(AUTH_ID, PASSWORD).await, 200);
     for (user, password) in [
         (AUTH_ID, "wrong"),
-        ("MAXXXX", PASSWORD),
-        ("XAXXXXXXXXXXXXXXXXXX", PASSWORD),
-        ("MAxxxxxxxxxxxxxxxxxx", PASSWORD),
+        ("MAZTQ4", PASSWORD),
+        ("XAZTQ4NJRHOWY3ODK2MT", PASSWORD),
+        ("MAztq4njrhowy3odk2mt", PASSWORD),
         ("", PASSWORD),
     ] {
         assert_eq!(status(user, password).await, 401, "{user}");
     }
     for mismatch in [401, 403, 404] {
         stage.switch(json!({"plivo": {"account_mismatch": mismatch}}));
-        assert_eq!(status("SAXXXXXXXXXXXXXXXXXX", PASSWORD).await, mismatch);
+        assert_eq!(status("SAODM3ZJEWNTK5YJQ4NJ", PASSWORD).await, mismatch);
     }
-    stage.switch(json!({"plivo": {"auth_ids": ["MAYYYYYYYYYYYYYYYYYY"]}}));
+    stage.switch(json!({"plivo": {"auth_ids": ["MAYJK2NDEXOTM5ZWQ3MD"]}}));
     assert_eq!(status(AUTH_ID, PASSWORD).await, 401);
     let url = format!("{}/v1/Account/{AUTH_ID}/Media/", stage.emulator.base_url_plivo());
     assert_eq!(stage.http.get(&url).send().await.unwrap().status(), 401);
@@ -277,7 +277,7 @@ async fn the_media_host_can_ask_for_credentials() {
     let url = stage.post_file("logo.png", b"abc").await["media_url"].as_str().unwrap().to_owned();
     stage.switch(json!({"plivo": {"media_host_auth": true}}));
     assert_eq!(stage.http.get(&url).send().await.unwrap().status(), 401);
-    let other = stage.http.get(&url).header("authorization", basic("SAXXXXXXXXXXXXXXXXXX", PASSWORD));
+    let other = stage.http.get(&url).header("authorization", basic("SAODM3ZJEWNTK5YJQ4NJ", PASSWORD));
     assert_eq!(other.send().await.unwrap().status(), 401);
     let owner = stage.http.get(&url).header("authorization", basic(AUTH_ID, PASSWORD));
     assert_eq!(owner.send().await.unwrap().status(), 200);

@@ -70,7 +70,7 @@ async fn the_order_and_the_links_follow_switches() {
 async fn accounts_do_not_see_each_other() {
     let stage = Stage::start().await;
     let id = stage.post_file("mine.png", b"x").await["media_id"].as_str().unwrap().to_owned();
-    let other = "SAYYYYYYYYYYYYYYYYYY";
+    let other = "SAODM3ZJEWNTK5YJQ4NJ";
     let ask = async |path: &str| {
         let url = format!("{}/v1/Account/{other}{path}", stage.emulator.base_url_plivo());
         stage.http.get(url).basic_auth(other, Some(crate::support::PASSWORD)).send().await.unwrap()

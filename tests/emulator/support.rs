@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 pub(crate) const ACCOUNT: &str = "9900000";
-pub(crate) const AUTH_ID: &str = "MAXXXXXXXXXXXXXXXXXX";
+pub(crate) const AUTH_ID: &str = "MAZTQ4NJRHOWY3ODK2MT";
 pub(crate) const PASSWORD: &str = "p:ss";
 /// 2026-11-21T16:00:00Z: a Saturday, and a whole number of days after 1970 plus 16 hours.
 pub(crate) const START_MS: i64 = 1_795_276_800_000;

@@ -122,11 +122,11 @@ async fn an_upload_that_breaks_off_stores_nothing() {
 #[tokio::test]
 async fn hostile_bytes_are_answered_with_an_error_and_the_next_request_is_fine() {
     let stage = Stage::start().await;
-    let auth = basic("MAXXXXXXXXXXXXXXXXXX", PASSWORD);
+    let auth = basic("MAZTQ4NJRHOWY3ODK2MT", PASSWORD);
     let boundary = "Content-Type: multipart/form-data; boundary=";
     let post = |content: &str, body: &str| {
         format!(
-            "POST /v1/Account/MAXXXXXXXXXXXXXXXXXX/Media/ HTTP/1.1\r\nHost: x\r\nAuthorization: {auth}\r\n\
+            "POST /v1/Account/MAZTQ4NJRHOWY3ODK2MT/Media/ HTTP/1.1\r\nHost: x\r\nAuthorization: {auth}\r\n\
              {content}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         )

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::server::{Act, Seen, Server};
 
 pub(crate) const ACCOUNT: &str = "9900000";
-pub(crate) const AUTH_ID: &str = "MAXXXXXXXXXXXXXXXXXX";
+pub(crate) const AUTH_ID: &str = "MAZTQ4NJRHOWY3ODK2MT";
 pub(crate) const PASSWORD: &str = "c4n4ry:p\"ass/w+ord";
 pub(crate) const TOKEN: &str = "c4n4ry.t0ken";
 

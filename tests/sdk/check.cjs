@@ -15,7 +15,7 @@ const plivo = require('plivo');
 
 const [baseUrl, password] = process.argv.slice(2);
 const account = '9900000';
-const authId = 'MAXXXXXXXXXXXXXXXXXX';
+const authId = 'MAZTQ4NJRHOWY3ODK2MT';
 const png = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.from([...Array(256).keys()])]);
 let passed = 0;
 

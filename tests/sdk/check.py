@@ -19,7 +19,7 @@ import plivo.rest.client
 
 BASE_URL, PASSWORD = sys.argv[1:3]
 ACCOUNT = "9900000"
-AUTH_ID = "MAXXXXXXXXXXXXXXXXXX"
+AUTH_ID = "MAZTQ4NJRHOWY3ODK2MT"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 passed = 0
 

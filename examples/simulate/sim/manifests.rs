@@ -60,7 +60,7 @@ concurrency = {concurrency}
 {retention}
 [provider.plivo]
 kind = "plivo"
-auth_id = "MAXXXXXXXXXXXXXXXXXX"
+auth_id = "MAZTQ4NJRHOWY3ODK2MT"
 auth_token = {{ env = "TOKEN" }}
 [[media]]
 file = "logo.png"

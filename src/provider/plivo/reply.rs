@@ -174,7 +174,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn addresses(base: &str) -> Addresses {
-        Addresses { base: base.parse().unwrap(), auth_id: "MAXXXXXXXXXXXXXXXXXX".to_owned() }
+        Addresses { base: base.parse().unwrap(), auth_id: "MAZTQ4NJRHOWY3ODK2MT".to_owned() }
     }
 
     fn object() -> Value {
@@ -182,7 +182,7 @@ mod tests {
             "content_type": "image/jpeg", "file_name": "sample_file1.jpg",
             "media_id": "801c2056-33ab-499c-80ef-58b574a462a2", "size": 85277, "status": "success",
             "status_code": 201, "upload_time": "2021-02-18T11:21:55.972100055Z",
-            "media_url": "https://media.plivo.com/Account/MAXXXXXXXXXXXXXXXXXX/Media/801c2056-33ab-499c-80ef-58b574a462a2"
+            "media_url": "https://media.plivo.com/Account/MAZTQ4NJRHOWY3ODK2MT/Media/801c2056-33ab-499c-80ef-58b574a462a2"
         })
     }
 
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn the_url_comes_from_the_reply_or_from_the_id() {
         let told =
-            "https://media.plivo.com/Account/MAXXXXXXXXXXXXXXXXXX/Media/801c2056-33ab-499c-80ef-58b574a462a2";
+            "https://media.plivo.com/Account/MAZTQ4NJRHOWY3ODK2MT/Media/801c2056-33ab-499c-80ef-58b574a462a2";
         assert_eq!(with("x", json!(1)).ok().unwrap().url, told);
         assert_eq!(without("media_url").ok().unwrap().url, told);
         let mut old = object();
