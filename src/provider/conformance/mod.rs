@@ -6,12 +6,18 @@
 //! ```no_run
 //! # use std::sync::Arc;
 //! # use mediakeep::provider::{Provider, conformance};
-//! # struct MyTest;
-//! # impl conformance::Subject for MyTest {
-//! #     fn provider(&self) -> Arc<dyn Provider> { unimplemented!() }
-//! # }
-//! # async fn test() {
-//! conformance::check(&MyTest).await.assert_all_hold();
+//! struct TestAccount {
+//!     provider: Arc<dyn Provider>,
+//! }
+//!
+//! impl conformance::Subject for TestAccount {
+//!     fn provider(&self) -> Arc<dyn Provider> {
+//!         Arc::clone(&self.provider)
+//!     }
+//! }
+//!
+//! # async fn test(provider: Arc<dyn Provider>) {
+//! conformance::check(&TestAccount { provider }).await.assert_all_hold();
 //! # }
 //! ```
 //!
