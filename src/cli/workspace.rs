@@ -13,7 +13,7 @@ use super::voice::{self, fail, fail_with_help, warn};
 use crate::daemon::files::{HASH_CACHE, scan_options};
 use crate::domain::event::Event;
 use crate::domain::manifest::{
-    self, Manifest, Parsed, SOURCE_BYTES_MAX, Severity, Source, SourceName, Sources, Unusable,
+    self, Manifest, Parsed, Problem, SOURCE_BYTES_MAX, Severity, Source, SourceName, Sources, Unusable,
 };
 use crate::domain::observation::ScanRequest;
 use crate::domain::reconciler::{Input, Mode, Reconciler};
@@ -195,17 +195,7 @@ impl Workspace {
 
     /// Checks manifest and config, and tells every error in them.
     pub(super) fn parse(texts: Texts) -> Result<Self, Unusable> {
-        let Parsed { manifest, problems } = texts.parse();
-        match manifest {
-            Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts }),
-            None => {
-                // What is merely odd is for `check` to say.
-                let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
-                let errors: Vec<_> = errors.collect();
-                voice::problems(&errors);
-                Err(Unusable::of(&errors, &texts.manifest.name))
-            }
-        }
+        Self::checked(texts, voice::problems)
     }
 
     /// Manifest and config if both are good, with nobody told if not.
@@ -215,10 +205,19 @@ impl Workspace {
 
     /// The same of texts that were read before.
     pub(super) fn of(texts: Texts) -> Result<Self, Unusable> {
-        let Parsed { manifest, problems } = texts.parse();
+        Self::checked(texts, |_| ())
+    }
+
+    fn checked(texts: Texts, tell: impl FnOnce(&[Problem])) -> Result<Self, Unusable> {
+        let Parsed { manifest, mut problems } = texts.parse();
         match manifest {
             Some(manifest) => Ok(Self { manifest: Arc::new(manifest), texts }),
-            None => Err(Unusable::of(&problems, &texts.manifest.name)),
+            None => {
+                // What is merely odd is for `check` to say.
+                problems.retain(|problem| problem.severity == Severity::Error);
+                tell(&problems);
+                Err(Unusable::of(&problems, &texts.manifest.name))
+            }
         }
     }
 
