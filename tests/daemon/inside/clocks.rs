@@ -50,33 +50,47 @@ fn a_clock_that_is_set_forwards_and_back_kills_no_url_and_floods_nobody() {
     stage.nobody_was_let_down();
 }
 
+/// A daemon whose clock goes only when it is told to.
+struct ByHand {
+    inside: Inside,
+    clock: Arc<ManualClock>,
+}
+
+impl ByHand {
+    fn start(stage: &Stage) -> Self {
+        let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
+        Self { inside: Inside::start(stage, Twist { clock: clock.clone(), ..Twist::default() }), clock }
+    }
+
+    /// Time goes by, and the daemon has a look.
+    fn nudge(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+        self.inside.signals.send(Signal::Reload).unwrap();
+    }
+}
+
 #[test]
 fn a_removal_from_a_glob_counts_after_a_minute() {
     let stage = Stage::with_life(Duration::from_secs(600));
     stage.manifest(&files("*.png", "bandwidth"));
     stage.put("logo.png", "logo");
     stage.put("badge.png", "badge");
-    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
-    let inside = Inside::start(&stage, Twist { clock: clock.clone(), ..Twist::default() });
-    let nudge = |length: u64| {
-        clock.advance(Duration::from_secs(length));
-        inside.signals.send(Signal::Reload).unwrap();
-    };
+    let daemon = ByHand::start(&stage);
     stage.until("both are published", || {
-        nudge(1);
+        daemon.nudge(1);
         ["logo.png", "badge.png"].iter().all(|file| stage.url(file, "bandwidth").is_some())
     });
     stage.remove("badge.png");
     stage.until("the loss is seen", || {
-        nudge(0);
-        inside.count(|event| matches!(event, Event::Blocked { kind: "missing", .. })) == 1
+        daemon.nudge(0);
+        daemon.inside.count(|event| matches!(event, Event::Blocked { kind: "missing", .. })) == 1
     });
-    nudge(55);
+    daemon.nudge(55);
     pause(Duration::from_secs(1));
-    assert_eq!(inside.count(|event| matches!(event, Event::Retired { .. })), 0);
-    nudge(6);
-    stage.until("it is let go", || inside.count(|event| matches!(event, Event::Retired { .. })) == 1);
-    inside.stop();
+    assert_eq!(daemon.inside.count(|event| matches!(event, Event::Retired { .. })), 0);
+    daemon.nudge(6);
+    stage.until("it is let go", || daemon.inside.count(|event| matches!(event, Event::Retired { .. })) == 1);
+    daemon.inside.stop();
     stage.nobody_was_let_down();
 }
 
@@ -85,36 +99,31 @@ fn media_that_were_deleted_behind_our_back_are_back_within_an_interval() {
     let stage = Stage::with_life(Duration::from_secs(48 * 3600));
     stage.manifest(&file("logo.png"));
     stage.put("logo.png", "logo");
-    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
-    let inside = Inside::start(&stage, Twist { clock: clock.clone(), ..Twist::default() });
-    let nudge = |length: u64| {
-        clock.advance(Duration::from_secs(length));
-        inside.signals.send(Signal::Reload).unwrap();
-    };
-    let vanished = || inside.count(|event| matches!(event, Event::Vanished { .. }));
-    let verified = || inside.count(|event| matches!(event, Event::Verified { .. }));
+    let daemon = ByHand::start(&stage);
+    let vanished = || daemon.inside.count(|event| matches!(event, Event::Vanished { .. }));
+    let verified = || daemon.inside.count(|event| matches!(event, Event::Verified { .. }));
     let is_there = |provider| stage.content("logo.png", provider).as_deref() == Some("logo");
     let providers = ["bandwidth", "plivo"];
     stage.until("it is published", || {
-        nudge(1);
+        daemon.nudge(1);
         providers.into_iter().all(is_there)
     });
     assert_eq!(stage.lists(), 0);
     for provider in providers {
         stage.lose("logo.png", provider);
     }
-    nudge(3600);
+    daemon.nudge(3600);
     stage.until("the losses are seen", || vanished() == 2);
     stage.until("it is back", || {
-        nudge(1);
+        daemon.nudge(1);
         providers.into_iter().all(is_there)
     });
     assert_eq!(stage.lists(), 2, "one page of each account");
     // In the hour after it there is one look at each account, however often there is something else to do.
     for minute in 1..=60 {
-        nudge(60);
+        daemon.nudge(60);
         stage.until("it took notice", || verified() >= 2 + if minute == 60 { 2 } else { 0 });
     }
     assert_eq!((stage.lists(), verified(), vanished()), (4, 4, 2));
-    inside.stop();
+    daemon.inside.stop();
 }
