@@ -298,32 +298,32 @@ fn differences(
     old: &BTreeMap<EntryKey, Arc<Record>>,
     new: &BTreeMap<EntryKey, Arc<Record>>,
 ) -> Vec<EntryKey> {
+    same_entries(old, new).unwrap_or_else(|| {
+        let all: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        let is_same = |key| match (old.get(key), new.get(key)) {
+            (Some(record), Some(same)) => Arc::ptr_eq(record, same),
+            _ => false,
+        };
+        all.into_iter().filter(|key| !is_same(*key)).cloned().collect()
+    })
+}
+
+/// The same where both have the same entries, as they mostly do. A record belongs to one entry alone, so that a key is
+/// looked at only beside a record that changed.
+fn same_entries(
+    old: &BTreeMap<EntryKey, Arc<Record>>,
+    new: &BTreeMap<EntryKey, Arc<Record>>,
+) -> Option<Vec<EntryKey>> {
+    if old.len() != new.len() {
+        return None;
+    }
     let mut changed = Vec::new();
-    let (mut left, mut right) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        match (left.peek(), right.peek()) {
-            (None, None) => return changed,
-            // One record belongs to one entry, so most keys need no look.
-            (Some((_, record)), Some((_, same))) if Arc::ptr_eq(record, same) => {
-                left.next();
-                right.next();
-            }
-            (Some((one, _)), Some((other, _))) if one == other => {
-                changed.push((*one).clone());
-                left.next();
-                right.next();
-            }
-            (Some((one, _)), other) if other.is_none_or(|(other, _)| one < other) => {
-                changed.push((*one).clone());
-                left.next();
-            }
-            (_, Some((other, _))) => {
-                changed.push((*other).clone());
-                right.next();
-            }
-            (Some(_), None) => unreachable!("taken care of above"),
+    for ((key, record), (other, same)) in old.iter().zip(new) {
+        if !Arc::ptr_eq(record, same) {
+            changed.push((key == other).then(|| key.clone())?);
         }
     }
+    Some(changed)
 }
 
 fn urls(record: &Record) -> impl Iterator<Item = (&str, Place)> {
