@@ -31,6 +31,10 @@ impl Entries {
         self.order.get(key).copied()
     }
 
+    pub(super) fn at(&self, slot: Slot) -> Option<&Entry> {
+        self.slots.get(slot)
+    }
+
     pub(super) fn at_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
         self.slots.get_mut(slot)
     }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::account::Account;
+use super::entries::Slot;
 use super::entry::Entry;
 use super::recording::Visible;
 use super::{Effect, Event, Mode, Reconciler, Turn};
@@ -166,17 +167,18 @@ impl Reconciler {
         }
         let (mut gone, mut present, mut resized) = (Vec::new(), Vec::new(), 0);
         for (media, sight) in inspection.expected.iter().zip(sights) {
-            let Some(life) = self.life_of(media, inspection.ordered, turn.now) else { continue };
+            let Some(slot) = self.entries.find(&media.key) else { continue };
+            let Some(life) = self.life_of(slot, media, inspection.ordered, turn.now) else { continue };
             match sight {
                 Sight::Unknown => {}
                 Sight::Present => {
-                    self.tell_foreign(media, None, turn);
-                    self.is_there_after_all(&media.key);
+                    self.tell_foreign(slot, media, None, turn);
+                    self.is_there_after_all(slot, &media.key);
                     present.push(life);
                 }
                 Sight::Resized(found) => {
-                    self.tell_foreign(media, Some(*found), turn);
-                    self.is_there_after_all(&media.key);
+                    self.tell_foreign(slot, media, Some(*found), turn);
+                    self.is_there_after_all(slot, &media.key);
                     resized += 1;
                 }
                 Sight::Gone => gone.push((&media.key, life)),
@@ -232,8 +234,8 @@ impl Reconciler {
         first.into_iter().map(|(_, life)| life).collect()
     }
 
-    fn is_there_after_all(&mut self, key: &EntryKey) {
-        if let Some(entry) = self.entries.get_mut(key)
+    fn is_there_after_all(&mut self, slot: Slot, key: &EntryKey) {
+        if let Some(entry) = self.entries.at_mut(slot)
             && std::mem::take(&mut entry.missed)
         {
             self.dirty.insert(key.clone());
@@ -264,8 +266,8 @@ impl Reconciler {
     }
 
     /// How old a media is that a look was for; `None` where something else is published by now, or is about to be.
-    fn life_of(&self, media: &Expected, ordered: Now, now: Now) -> Option<Life> {
-        let entry = self.entries.get(&media.key).filter(|entry| !entry.in_flight && !entry.is_retired())?;
+    fn life_of(&self, slot: Slot, media: &Expected, ordered: Now, now: Now) -> Option<Life> {
+        let entry = self.entries.at(slot).filter(|entry| !entry.in_flight && !entry.is_retired())?;
         let handle = entry.record.as_ref()?.live()?;
         let same = handle.id == media.id && handle.uploaded_at == media.uploaded_at;
         if !same || handle.steady_expires_at <= now.steady {
@@ -295,8 +297,8 @@ impl Reconciler {
     }
 
     /// Something else than we sent is there. Told once, until it is ours again; the next renewal comes as planned.
-    fn tell_foreign(&mut self, media: &Expected, found: Option<u64>, turn: &mut Turn) {
-        let Some(entry) = self.entries.get_mut(&media.key) else { return };
+    fn tell_foreign(&mut self, slot: Slot, media: &Expected, found: Option<u64>, turn: &mut Turn) {
+        let Some(entry) = self.entries.at_mut(slot) else { return };
         // An upload of ours that was never confirmed may have arrived.
         if found.is_some() && entry.attempts() > 0 {
             return;
