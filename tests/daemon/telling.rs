@@ -10,10 +10,10 @@ fn configure(stage: &Stage, hook: &str) {
     stage.config(&format!("[hook]\n{hook}"));
 }
 
-/// A hook that appends what it is told to a file of its name, and the state file to another one.
+/// A hook that appends the state file to one file, and then what it is told to another one, of its name.
 fn appending(stage: &Stage, name: &str) -> String {
     let out = stage.beside(name);
-    let script = "cat >> $0; tr -d '\\\\n' < $MEDIAKEEP_STATE >> $0.states; env >> $0.env";
+    let script = "tr -d '\\\\n' < $MEDIAKEEP_STATE >> $0.states; env >> $0.env; cat >> $0";
     format!("{name} = {{ command = [\"/bin/sh\", \"-c\", \"{script}\", \"{}\"] }}\n", out.display())
 }
 
