@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use queue::{Due, Queue};
+use queue::{Due, Queue, Size};
 use tracing::dispatcher::{self, Dispatch};
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -69,6 +69,15 @@ enum Said {
     Entry(journal::Entry),
     /// To standard error.
     Text(Vec<u8>),
+}
+
+impl Size for Said {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.bytes(),
+            Self::Text(text) => text.len(),
+        }
+    }
 }
 
 static QUEUE: OnceLock<Arc<Queue<Said>>> = OnceLock::new();

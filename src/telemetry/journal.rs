@@ -71,6 +71,11 @@ impl Entry {
         Self { metadata: event.metadata(), fields }
     }
 
+    /// How much it holds, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().map(|(_, value)| value.len() + size_of::<(Field, String)>()).sum()
+    }
+
     /// Says it again, to this thread's subscriber.
     pub(super) fn send(&self) {
         let Some((last, _)) = self.fields.last() else { return };

@@ -15,6 +15,12 @@ pub(super) enum Due<T> {
     Lost(u64),
 }
 
+/// Something that takes room while it waits.
+pub(super) trait Size {
+    /// How much, about.
+    fn bytes(&self) -> usize;
+}
+
 /// A queue that is emptied by a thread of its own.
 #[derive(Debug)]
 pub(super) struct Queue<T>(Arc<Shared<T>>);
@@ -32,16 +38,18 @@ struct Shared<T> {
 struct Inside<T> {
     /// One more than [`LINES_MAX`] at most, which is the count of what was lost.
     due: VecDeque<Due<T>>,
+    /// How much the lines among them hold: [`BYTES_MAX`] at most.
+    bytes: usize,
     is_writing: bool,
 }
 
-impl<T: Send + 'static> Queue<T> {
+impl<T: Size + Send + 'static> Queue<T> {
     /// A queue whose thread gives each line to `write`, which may take as long as it takes.
     ///
     /// # Errors
     /// If no thread can be started.
     pub(super) fn start(mut write: impl FnMut(Due<T>) + Send + 'static) -> io::Result<Self> {
-        let inside = Inside { due: VecDeque::new(), is_writing: false };
+        let inside = Inside { due: VecDeque::new(), bytes: 0, is_writing: false };
         let shared =
             Arc::new(Shared { inside: Mutex::new(inside), filled: Condvar::new(), idle: Condvar::new() });
         let writers = shared.clone();
@@ -67,7 +75,7 @@ impl<T: Send + 'static> Queue<T> {
     }
 }
 
-impl<T> Shared<T> {
+impl<T: Size> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, Inside<T>> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,7 +85,7 @@ impl<T> Shared<T> {
         let mut inside = self.lock();
         inside.is_writing = false;
         loop {
-            if let Some(due) = inside.due.pop_front() {
+            if let Some(due) = inside.pop() {
                 inside.is_writing = true;
                 return due;
             }
@@ -87,21 +95,39 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Inside<T> {
+impl<T: Size> Inside<T> {
     /// After a loss half of the queue must be free before it takes lines again: a reader that takes one now and then
     /// would get little else than counts.
     fn push(&mut self, line: T) {
-        let waiting = self.due.len();
+        let bytes = line.bytes();
+        let has_room = |lines_max, bytes_max| {
+            self.due.len() < lines_max && self.bytes.checked_add(bytes).is_some_and(|sum| sum <= bytes_max)
+        };
+        let (fits, fits_in_half) =
+            (has_room(LINES_MAX, BYTES_MAX), has_room(LINES_MAX / 2 + 1, BYTES_MAX / 2));
         match self.due.back_mut() {
-            Some(Due::Lost(lost)) if waiting > LINES_MAX / 2 => *lost += 1,
-            _ if waiting >= LINES_MAX => self.due.push_back(Due::Lost(1)),
-            _ => self.due.push_back(Due::Line(line)),
+            Some(Due::Lost(lost)) if !fits_in_half => *lost += 1,
+            _ if !fits => self.due.push_back(Due::Lost(1)),
+            _ => {
+                self.bytes += bytes;
+                self.due.push_back(Due::Line(line));
+            }
         }
+    }
+
+    fn pop(&mut self) -> Option<Due<T>> {
+        let due = self.due.pop_front()?;
+        if let Due::Line(line) = &due {
+            self.bytes -= line.bytes();
+        }
+        Some(due)
     }
 }
 
-/// How many lines wait at most: some megabytes.
+/// How many lines wait at most,
 const LINES_MAX: usize = 4096;
+/// and how much they hold. Usual lines are so short that the other limit is met first.
+const BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +135,18 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    impl Size for u64 {
+        fn bytes(&self) -> usize {
+            8
+        }
+    }
+
+    impl Size for String {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -167,13 +205,13 @@ mod tests {
 
     #[test]
     fn a_reader_that_takes_little_hears_of_a_loss_once_and_not_after_each_line() {
-        let mut inside = Inside { due: VecDeque::new(), is_writing: false };
+        let mut inside = Inside { due: VecDeque::new(), bytes: 0, is_writing: false };
         let mut counts = Vec::new();
         for number in 0..30_000 {
             inside.push(number);
             assert!(inside.due.len() <= LINES_MAX + 1);
             if number % 10 == 0
-                && let Some(Due::Lost(lost)) = inside.due.pop_front()
+                && let Some(Due::Lost(lost)) = inside.pop()
             {
                 counts.push(lost);
             }
@@ -185,6 +223,43 @@ mod tests {
         assert!((1..=2).contains(&counts.len()), "{counts:?}");
         let lines = inside.due.iter().filter(|due| matches!(due, Due::Line(_))).count();
         assert!(counts.iter().sum::<u64>() > 20_000 && lines > 0, "{counts:?} {lines}");
+    }
+
+    #[test]
+    fn long_lines_find_no_more_room_than_so_many_bytes() {
+        let mut inside = Inside { due: VecDeque::new(), bytes: 0, is_writing: false };
+        let long = || "x".repeat(BYTES_MAX / 8);
+        for _ in 0..20 {
+            inside.push(long());
+        }
+        let held = |inside: &Inside<String>| {
+            let lines = inside.due.iter().map(|due| if let Due::Line(line) = due { line.len() } else { 0 });
+            (
+                lines.sum::<usize>(),
+                inside.due.back().and_then(|due| if let Due::Lost(lost) = due { Some(*lost) } else { None }),
+            )
+        };
+        assert_eq!(held(&inside), (BYTES_MAX, Some(12)));
+
+        // Until half of it is free, a short one is lost, too.
+        for lost in 13..16 {
+            assert!(matches!(inside.pop(), Some(Due::Line(_))));
+            inside.push("short".to_owned());
+            assert_eq!(held(&inside).1, Some(lost));
+        }
+        for _ in 0..2 {
+            assert!(matches!(inside.pop(), Some(Due::Line(_))));
+        }
+        inside.push("short".to_owned());
+        assert_eq!(held(&inside), (3 * (BYTES_MAX / 8) + 5, None));
+        while inside.pop().is_some() {}
+        assert_eq!(inside.bytes, 0);
+
+        // What would fill it alone is lost alone.
+        inside.push("x".repeat(BYTES_MAX + 1));
+        assert_eq!(held(&inside), (0, Some(1)));
+        inside.push(long());
+        assert_eq!(held(&inside), (BYTES_MAX / 8, None));
     }
 
     #[test]
