@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::domain::event::Event;
 use crate::domain::time::format_duration;
+use crate::local::clock::{Clock, SystemClock};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,9 @@ pub fn start(format: Format, verbosity: Verbosity, delivery: Delivery) -> Format
         Format::Text | Format::Json => {
             let direct = lines(format, verbosity, io::stderr);
             let queue = match delivery {
-                Delivery::Queued => queue(direct.clone(), "whoever reads standard error").ok(),
+                Delivery::Queued => {
+                    queue(direct.clone(), Arc::new(SystemClock::new()), "whoever reads standard error").ok()
+                }
                 Delivery::Waiting => None,
             };
             let from_here =
@@ -105,7 +108,9 @@ pub fn start(format: Format, verbosity: Verbosity, delivery: Delivery) -> Format
 
 fn start_journal(verbosity: Verbosity) -> io::Result<()> {
     let direct = tracing_subscriber::registry().with(filter(verbosity)).with(journal::connect()?);
-    let entries = journal::Entries(queue(direct.into(), "the journal")?);
+    let clock = Arc::new(SystemClock::new());
+    let queue = queue(direct.into(), clock.clone(), "the journal")?;
+    let entries = journal::Entries { queue, clock };
     drop(tracing_subscriber::registry().with(filter(verbosity)).with(entries).try_init());
     Ok(())
 }
@@ -124,16 +129,16 @@ where
 }
 
 /// A queue whose thread writes as `direct` does.
-fn queue(direct: Dispatch, reader: &'static str) -> io::Result<Arc<Queue<Said>>> {
-    let queue = Arc::new(Queue::start(writer(direct, reader))?);
+fn queue(direct: Dispatch, clock: Arc<dyn Clock>, reader: &'static str) -> io::Result<Arc<Queue<Said>>> {
+    let queue = Arc::new(Queue::start(writer(direct, clock, reader))?);
     Ok(QUEUE.get_or_init(|| queue).clone())
 }
 
 /// Writes as `direct` does, and says what `reader` did not take.
-fn writer(direct: Dispatch, reader: &'static str) -> impl FnMut(Due<Said>) {
+fn writer(direct: Dispatch, clock: Arc<dyn Clock>, reader: &'static str) -> impl FnMut(Due<Said>) {
     move |due| {
         dispatcher::with_default(&direct, || match due {
-            Due::Line(Said::Entry(entry)) => entry.send(),
+            Due::Line(Said::Entry(entry)) => entry.send(clock.now()),
             Due::Line(Said::Text(text)) => drop(io::stderr().write_all(&text)),
             Due::Lost(lost) => warn!(lost, "{lost} log lines were lost, because {reader} did not take them"),
         });
