@@ -3,6 +3,7 @@
 //! Names of files are always logged as quoted values, so that a name with a line break in it cannot forge a line.
 
 mod journal;
+mod panics;
 mod queue;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -131,7 +132,9 @@ where
 /// A queue whose thread writes as `direct` does.
 fn queue(direct: Dispatch, clock: Arc<dyn Clock>, reader: &'static str) -> io::Result<Arc<Queue<Said>>> {
     let queue = Arc::new(Queue::start(writer(direct, clock, reader))?);
-    Ok(QUEUE.get_or_init(|| queue).clone())
+    let queue = QUEUE.get_or_init(|| queue).clone();
+    panics::tell_by_queue();
+    Ok(queue)
 }
 
 /// Writes as `direct` does, and says what `reader` did not take.

@@ -53,7 +53,7 @@ impl<T: Size + Send + 'static> Queue<T> {
         let shared =
             Arc::new(Shared { inside: Mutex::new(inside), filled: Condvar::new(), idle: Condvar::new() });
         let writers = shared.clone();
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        std::thread::Builder::new().name(WRITER.to_owned()).spawn(move || {
             loop {
                 write(writers.next());
             }
@@ -123,6 +123,9 @@ impl<T: Size> Inside<T> {
         Some(due)
     }
 }
+
+/// The name of the thread that writes.
+pub(super) const WRITER: &str = "log";
 
 /// How many lines wait at most,
 const LINES_MAX: usize = 4096;
