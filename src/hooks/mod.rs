@@ -4,13 +4,14 @@
 //! them ever delays an upload, a publication or the loop. One run of a hook at a time; every run ends.
 
 mod command;
+mod memory;
 mod payload;
 mod run;
 #[cfg(test)]
 mod tests;
 mod webhook;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ use tracing::{debug, error, warn};
 pub(crate) use payload::sample;
 pub(crate) use run::{Runner, label, unresolved};
 
+use memory::Memory;
 use run::HookError;
 
 use crate::daemon::board::Board;
@@ -31,12 +33,10 @@ use crate::daemon::{Observer, Readers, ScanProgress};
 use crate::domain::asset::ProviderName;
 use crate::domain::event::Event;
 use crate::domain::manifest::{Hook, HookOptions, Manifest};
-use crate::domain::notice::{Notice, Notices, Queue, RunResult, Setback, Topic};
-use crate::domain::obstacles::AccountProblem;
+use crate::domain::notice::{Notice, Notices, Owed, Queue, RunResult, Setback, Topic};
 use crate::domain::state::State;
 use crate::domain::time::{Timestamp, format_duration};
 use crate::local::clock::Clock;
-use crate::local::obstacles_file;
 use crate::local::state_store::read_only;
 use crate::provider::credentials::Lookups;
 
@@ -57,8 +57,8 @@ enum Heard {
 }
 
 impl Hooks {
-    /// Starts the task. `state_file` is told to programs; what lies beside it says what was wrong before. What becomes
-    /// of runs is counted on `board`.
+    /// Starts the task. `state_file` is told to programs; what lies beside it says what they were told before. What
+    /// becomes of runs is counted on `board`.
     #[must_use]
     pub fn start(
         manifest: &Manifest,
@@ -70,11 +70,9 @@ impl Hooks {
         let (inbox, heard) = unbounded_channel();
         let runner = Runner::new(Arc::clone(&lookups), &state_file, manifest);
         let follower = Follower { inbox, wanted: Arc::default(), state_file: state_file.into(), lookups };
-        let mut desk = Desk::new(heard, runner, clock, board);
-        if let Some((obstacles, _)) = follower.state_file.parent().and_then(obstacles_file::read) {
-            desk.noted = obstacles.accounts;
-        }
-        let task = tokio::spawn(desk.work());
+        let accounts = manifest.providers.keys().cloned().collect();
+        let memory = Memory::open(&follower.state_file);
+        let task = tokio::spawn(Desk::new(heard, runner, memory, accounts, clock, board).work());
         follower.follow(manifest);
         Self { follower, task }
     }
@@ -183,8 +181,10 @@ struct Desk {
     lines: Vec<Line>,
     /// `None` until it is known what readers find.
     notices: Option<Notices>,
-    /// What was wrong with accounts when the process before this one ended, until that is known to them.
-    noted: BTreeMap<ProviderName, AccountProblem>,
+    /// What outlives the process.
+    memory: Memory,
+    /// The accounts of the start, until what was told before it is known to the notices.
+    recalling: Option<BTreeSet<ProviderName>>,
     runs: JoinSet<Result<(), HookError>>,
     /// What those that are under way are about: the line of one may be gone when it ends.
     topics: HashMap<Id, Topic>,
@@ -195,6 +195,8 @@ impl Desk {
     fn new(
         heard: UnboundedReceiver<Heard>,
         runner: Runner,
+        memory: Memory,
+        accounts: BTreeSet<ProviderName>,
         clock: Arc<dyn Clock>,
         board: Arc<Board>,
     ) -> Self {
@@ -207,7 +209,8 @@ impl Desk {
             host: host(),
             lines: Vec::new(),
             notices: None,
-            noted: BTreeMap::new(),
+            memory,
+            recalling: Some(accounts),
             runs: JoinSet::new(),
             topics: HashMap::new(),
             stop_by: None,
@@ -218,14 +221,17 @@ impl Desk {
         loop {
             self.wake();
             self.start_runs();
+            self.remember();
+            let is_idle = self.runs.is_empty() && self.memory.is_idle();
             let wait = match self.stop_by {
-                Some(by) if self.runs.is_empty() || by <= Instant::now() => break,
+                Some(by) if is_idle || by <= Instant::now() => break,
                 Some(by) => by.saturating_duration_since(Instant::now()),
                 None => self.wait(),
             };
             tokio::select! {
                 heard = self.heard.recv(), if self.stop_by.is_none() => self.take(heard.unwrap_or(Heard::Stop)),
                 Some(ran) = self.runs.join_next_with_id() => self.ran(ran),
+                () = self.memory.written() => {}
                 () = tokio::time::sleep(wait) => {}
             }
             while let Ok(heard) = self.heard.try_recv() {
@@ -261,7 +267,11 @@ impl Desk {
             }
             (Heard::Published(state), none) => {
                 let notices = none.insert(Notices::new(state, steady));
-                notices.recall(std::mem::take(&mut self.noted));
+                if let Some(accounts) = self.recalling.take() {
+                    let owed = self.memory.kept().clone();
+                    let told = notices.recall(owed, |name| accounts.contains(name), steady);
+                    self.tell(&told, steady);
+                }
             }
             (Heard::Follow(options, runner), _) => self.follow(options, runner),
             (Heard::Stop, _) => {
@@ -275,7 +285,7 @@ impl Desk {
         self.runner = runner;
         let Some(options) = options else {
             // What happens without hooks is not heard of, so that nothing of it is known later.
-            (self.lines, self.notices, self.noted) = (Vec::new(), None, BTreeMap::new());
+            (self.lines, self.notices, self.recalling) = (Vec::new(), None, None);
             return;
         };
         self.timeout = options.timeout;
@@ -293,6 +303,15 @@ impl Desk {
             let (queue, running) =
                 line.map_or_else(|| (Queue::new(hook.topic), None), |line| (line.queue, line.running));
             self.lines.push(Line { hook, queue, running });
+        }
+    }
+
+    /// Keeps whose end is owed.
+    fn remember(&mut self) {
+        match (&self.notices, &self.recalling) {
+            (Some(notices), _) => self.memory.keep(notices.owed()),
+            (None, None) => self.memory.keep(Owed::default()),
+            (None, Some(_)) => {}
         }
     }
 

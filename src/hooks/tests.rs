@@ -18,7 +18,6 @@ use crate::domain::failure::FailureClass;
 use crate::domain::lease::LeaseTerms;
 use crate::domain::manifest::{Hook, Setting, Target, fixtures};
 use crate::domain::notice::Topic;
-use crate::domain::obstacles::Obstacles;
 use crate::domain::state::Record;
 use crate::domain::testing::{handle, key};
 use crate::local::clock::SystemClock;
@@ -429,28 +428,70 @@ async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
     hooks.stop().await;
 }
 
+/// A process whose hooks are told of an account, and what they keep for the next one.
+struct Life {
+    hooks: Hooks,
+    observer: Box<dyn Observer>,
+}
+
+impl Life {
+    fn begin(folder: &Path, hooks: Vec<Hook>) -> Self {
+        let (lookups, clock) = (Arc::new(ProcessEnvironment), Arc::new(SystemClock::new()));
+        let state_file = folder.join("state.json");
+        let hooks = Hooks::start(&manifest(hooks), state_file, lookups, clock, Arc::default());
+        let observer = hooks.hearing(Box::new(Nobody));
+        // Something is kept alive at the account.
+        let current = handle(b"1", Timestamp::from_unix_ms(0), &LeaseTerms::new(LONG, None));
+        let record = Arc::new(Record { current: Some(current), ..Record::default() });
+        let records = [(key("a", "plivo"), record)].into();
+        observer.readers().unwrap()(&State { lineage: "l".into(), serial: 1, root: None, records });
+        Self { hooks, observer }
+    }
+
+    async fn end(self) {
+        self.hooks.stop().await;
+    }
+}
+
 #[tokio::test]
-async fn an_account_that_a_restart_mended_is_told_to_be_so() {
+async fn the_end_of_an_accounts_trouble_is_told_once_however_many_restarts_come_between() {
     let folder = tempfile::tempdir().unwrap();
-    let (state_file, out) = (folder.path().join("state.json"), folder.path().join("told"));
-    let provider = ProviderName::new("plivo").unwrap();
-    let detail = "refused".into();
-    let problem = AccountProblem { kind: "credentials-refused".into(), detail, connected: true };
-    let obstacles = Obstacles { accounts: [(provider, problem)].into(), ..Obstacles::default() };
-    let clock = Arc::new(SystemClock::new());
-    obstacles_file::write(folder.path(), &obstacles, clock.now().wall).unwrap();
-    let hook = Hook { topic: Topic::Recover, target: appending(&out) };
-    let hooks =
-        Hooks::start(&manifest(vec![hook]), state_file, Arc::new(ProcessEnvironment), clock, Arc::default());
-    let mut observer = hooks.hearing(Box::new(Nobody));
-    // Nothing was ever published.
-    let state = State { lineage: "l".into(), serial: 1, root: None, records: BTreeMap::new() };
-    observer.readers().unwrap()(&state);
-    let (key, url) = (key("a", "plivo"), "u".into());
-    let expires_at = Timestamp::from_unix_ms(0);
-    observer.event(&Event::Renewed { key, url, expires_at, from_kept_copy: false });
-    let body = &lines(&out, 1).await[0];
+    let (failures, ends) = (folder.path().join("failures"), folder.path().join("ends"));
+    let told = [(Topic::Failure, &failures), (Topic::Recover, &ends)];
+    let hooks = || told.map(|(topic, path)| Hook { topic, target: appending(path) }).to_vec();
+    let mut first = Life::begin(folder.path(), hooks());
+    let (provider, class) = (ProviderName::new("plivo").unwrap(), FailureClass::CredentialsRefused);
+    first.observer.event(&Event::AccountStopped { provider, class, detail: "401".to_owned() });
+    first.end().await;
+    assert_eq!(lines(&failures, 1).await[0]["accounts"][0]["class"], "credentials-refused");
+    for _ in 0..2 {
+        Life::begin(folder.path(), hooks()).end().await;
+    }
+    assert!(!ends.exists());
+    for _ in 0..2 {
+        let mut last = Life::begin(folder.path(), hooks());
+        let (key, url) = (key("a", "plivo"), "u".into());
+        let expires_at = Timestamp::from_unix_ms(0);
+        last.observer.event(&Event::Renewed { key, url, expires_at, from_kept_copy: false });
+        last.end().await;
+    }
+    let body = &lines(&ends, 1).await[0];
     assert_eq!(body["accounts"][0]["class"], "credentials-refused", "{body}");
     assert_eq!(body["accounts"][0]["over"], "failure");
-    hooks.stop().await;
+    assert_eq!(lines(&ends, 1).await.len(), 1, "told once");
+    assert!(!folder.path().join("told.json").exists(), "nothing is owed");
+}
+
+#[tokio::test]
+async fn without_hooks_no_end_is_owed() {
+    let folder = tempfile::tempdir().unwrap();
+    let told_file = folder.path().join("told.json");
+    let hook = || vec![Hook { topic: Topic::Failure, target: bash("true") }];
+    let mut first = Life::begin(folder.path(), hook());
+    let (provider, class) = (ProviderName::new("plivo").unwrap(), FailureClass::CredentialsRefused);
+    first.observer.event(&Event::AccountStopped { provider, class, detail: "401".to_owned() });
+    first.end().await;
+    assert!(told_file.exists());
+    Life::begin(folder.path(), Vec::new()).end().await;
+    assert!(!told_file.exists());
 }

@@ -12,4 +12,5 @@ pub mod own_file;
 pub mod scanner;
 pub mod signals;
 pub mod state_store;
+pub mod told_file;
 pub mod watcher;

@@ -1,9 +1,13 @@
 //! From events and published states to notices: each trouble is told once when it begins, and once when it is over.
 
+mod owed;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use owed::{Owed, Told};
 
 use super::changes::{change, differing, troubled};
 use super::{Matter, News, Notice, Published, Subject, Topic};
@@ -12,7 +16,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::FailureClass;
 use crate::domain::guard::REMOVAL_DELAY;
 use crate::domain::manifest::SourceName;
-use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
+use crate::domain::obstacles::CREDENTIALS_MISSING;
 use crate::domain::plan::Block;
 use crate::domain::reconciler::is_of_folder;
 use crate::domain::state::{Record, State, Trouble};
@@ -33,12 +37,13 @@ struct Episode {
     told: Vec<Cow<'static, str>>,
     /// The one of them that was told last, also where it is over by now: the end names it.
     last: Option<Cow<'static, str>>,
-    /// The class that was noted before a restart; its end is owed, while it may be told again.
+    /// The class that was told before a restart; its end is owed, while it may be told again.
     noted: Option<Box<str>>,
     detail: Box<str>,
     /// Whether the file is what is wrong, so that no upload ends it.
     blocked: bool,
-    /// When it is told if it still goes on: it was recorded before this began, or may be meant as it is.
+    /// When it is told if it still goes on: it was recorded before this began, or may be meant as it is. Of manifest and
+    /// config, when it is over if it was not told again.
     suspected: Option<Timestamp>,
     ending: Option<Ending>,
 }
@@ -72,15 +77,6 @@ impl Notices {
         });
         let open = lasting.chain(dead).collect();
         Self { readers, open }
-    }
-
-    /// Knows what was wrong with accounts before a restart, so that its end is told. What is still wrong with them they
-    /// tell by themselves.
-    pub fn recall(&mut self, accounts: BTreeMap<ProviderName, AccountProblem>) {
-        for (provider, AccountProblem { kind, detail, .. }) in accounts {
-            let episode = Episode { noted: Some(kind), detail, ..Episode::default() };
-            self.open.entry((account(&provider), Topic::Failure)).or_insert(episode);
-        }
     }
 
     /// Whether an event can lead to a notice; others need not be handed over.
@@ -194,6 +190,7 @@ impl Notices {
                     SourceName::Manifest => (MANIFEST, "manifest-unusable"),
                     SourceName::Config => (CONFIG, "config-unusable"),
                 };
+                self.doubt_end_of_reading();
                 self.tell(subject, Topic::Failure, class.into(), &detail, out);
             }
             // While the config is broken nobody knows about the manifest: neither is over before both are.
@@ -253,10 +250,15 @@ impl Notices {
 
     /// Tells what was suspected and has lasted, and ends what is over, if it is time.
     fn settle(&mut self, subject: &Subject, topic: Topic, steady: Timestamp, out: &mut Vec<Notice>) {
-        let Subject::Entry(key) = subject else { return };
-        let record = self.readers.records.get(key);
         let name = (subject.clone(), topic);
         let Some(episode) = self.open.get_mut(&name) else { return };
+        let Subject::Entry(key) = subject else {
+            if episode.suspected.is_some_and(|at| at <= steady) {
+                self.end(subject, topic, out);
+            }
+            return;
+        };
+        let record = self.readers.records.get(key);
         if let Some(ending) = &mut episode.ending {
             if ending.not_before.is_some_and(|at| at > steady) {
                 return;

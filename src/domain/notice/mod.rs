@@ -11,7 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use episodes::Notices;
+pub use episodes::{Notices, Owed, Told};
 pub use queue::{Batch, Queue, Setback};
 
 use super::asset::{ContentHash, EntryKey, ProviderName};

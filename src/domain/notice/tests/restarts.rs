@@ -1,7 +1,7 @@
 //! What is told after a restart of what was wrong before it.
 
 use super::*;
-use crate::domain::obstacles::{AccountProblem, CREDENTIALS_MISSING};
+use crate::domain::obstacles::CREDENTIALS_MISSING;
 
 #[test]
 fn after_a_restart_what_still_fails_is_told_once_more_and_nothing_else() {
@@ -40,11 +40,22 @@ fn after_a_restart_a_url_that_is_still_dead_is_told_once_more_and_so_is_its_end(
     assert!(mended.wake(at(600)).is_empty() && mended.wake_at().is_none());
 }
 
+/// What was told of this account.
+fn of_account(class: &str) -> Owed {
+    let told = Told { class: class.into(), detail: "as before".into() };
+    Owed { accounts: [(plivo(), told)].into(), ..Owed::default() }
+}
+
+/// After a restart that was preceded by this.
+fn after_owing(owed: &Owed) -> Notices {
+    let mut notices = Notices::new(state(&[("a", record("u1", "x"))]), at(0));
+    assert!(notices.recall(owed.clone(), |_| true, at(0)).is_empty());
+    notices
+}
+
 /// After a restart that was preceded by this trouble of the account.
 fn after(kind: &str) -> Notices {
-    let problem = AccountProblem { kind: kind.into(), detail: "as before".into(), connected: false };
-    let mut notices = Notices::new(state(&[("a", record("u1", "x"))]), at(0));
-    notices.recall([(plivo(), problem)].into());
+    let notices = after_owing(&of_account(kind));
     assert_eq!(notices.wake_at(), None, "an account tells by itself what is still wrong with it");
     notices
 }
@@ -92,4 +103,75 @@ fn what_was_wrong_with_an_account_before_hides_no_failure_of_an_entry() {
     let mut notices = after("unavailable");
     let told = notices.event(&failed(3, FailureClass::Unexpected), at(1));
     assert_eq!(said(&told), ["failure a unexpected"]);
+}
+
+#[test]
+fn an_end_is_owed_through_any_number_of_restarts_and_told_once() {
+    let (provider, class) = (plivo(), FailureClass::Unavailable);
+    let mut first = Notices::new(state(&[("a", record("u1", "x"))]), at(0));
+    assert_eq!(first.owed(), Owed::default());
+    let stopped = Event::AccountStopped { provider, class, detail: "as before".into() };
+    drop(first.event(&stopped, at(1)));
+    assert_eq!(first.owed(), of_account("unavailable"));
+    let second = after_owing(&first.owed());
+    let mut third = after_owing(&second.owed());
+    assert_eq!(third.owed(), first.owed());
+    assert_eq!(said(&third.event(&renewed("u1"), at(2))), ["recover plivo unavailable of failure"]);
+    assert!(third.owed().is_empty());
+    assert!(after_owing(&third.owed()).event(&renewed("u1"), at(3)).is_empty());
+}
+
+#[test]
+fn what_was_wrong_with_an_account_that_is_gone_is_over() {
+    let recall = |records: &[(&str, Record)], has: bool| {
+        let mut notices = Notices::new(state(records), at(0));
+        let told = notices.recall(of_account("unavailable"), |_| has, at(0));
+        (said(&told), notices.owed().is_empty())
+    };
+    let over = vec!["recover plivo unavailable of failure".to_owned()];
+    assert_eq!(recall(&[], false), (over, true));
+    assert_eq!(recall(&[], true), (vec![], false));
+    assert_eq!(recall(&[("a", record("u1", "x"))], false), (vec![], false), "what it holds is kept alive");
+}
+
+#[test]
+fn a_manifest_that_was_mended_before_a_restart_is_told_to_be_so_a_minute_later() {
+    let broken = |source, at_start| {
+        let unusable = Unusable::new(source, "a.toml", "a slip");
+        Event::ManifestUnusable { unusable, at_start }
+    };
+    let (manifest, config) = (SourceName::Manifest, SourceName::Config);
+    let mut before = Notices::new(state(&[]), at(0));
+    drop(before.event(&broken(manifest, false), at(1)));
+    drop(before.event(&broken(config, false), at(2)));
+    let owed = before.owed();
+    assert_eq!(owed.system.len(), 2, "{owed:?}");
+    let ends = ["recover config config-unusable of failure", "recover manifest manifest-unusable of failure"];
+
+    let mut mended = after_owing(&owed);
+    assert!(mended.wake(at(59)).is_empty());
+    assert_eq!(mended.owed(), owed, "another restart until then forgets nothing");
+    assert_eq!(mended.wake_at(), Some(at(60)));
+    assert_eq!(said(&mended.wake(at(60))), ends);
+    assert!(mended.owed().is_empty() && mended.wake_at().is_none());
+
+    // One of them is still broken, so that nobody knows about the other.
+    let mut broken_still = after_owing(&owed);
+    let told = broken_still.event(&broken(config, true), at(1));
+    assert_eq!(said(&told), ["failure config config-unusable"]);
+    assert!(broken_still.wake(at(600)).is_empty() && broken_still.wake_at().is_none());
+    assert_eq!(said(&broken_still.event(&Event::ManifestUsable, at(601))), ends);
+    assert!(broken_still.owed().is_empty());
+}
+
+#[test]
+fn nothing_is_owed_of_what_is_recorded_or_looked_at_anew() {
+    let mut notices = Notices::new(state(&[("a", record("u1", "x"))]), at(0));
+    let told = [
+        notices.event(&Event::FolderUnusable { detail: "gone".into() }, at(1)),
+        notices.event(&Event::StateUnwritable { detail: "full".into() }, at(1)),
+        notices.event(&failed(3, FailureClass::Unavailable), at(1)),
+    ];
+    assert!(told.iter().all(|told| told.len() == 1), "{told:?}");
+    assert!(notices.owed().is_empty());
 }

@@ -1,0 +1,104 @@
+//! What outlives a restart: troubles that were told to have begun, so that their ends are told, too.
+//!
+//! Entries need none of it: what is wrong with them is recorded in the state. Nor does what is looked at anew at each
+//! start, and told then if it goes on: guard, folder and state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CONFIG, Episode, MANIFEST, Notices, SUSPICION, account};
+use crate::domain::asset::ProviderName;
+use crate::domain::notice::{Notice, Subject, Topic};
+use crate::domain::time::Timestamp;
+
+/// Failures that were told, and whose ends were not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// Of accounts.
+    pub accounts: BTreeMap<ProviderName, Told>,
+    /// Of the manifest and the config, by these words.
+    pub system: BTreeMap<Box<str>, Told>,
+}
+
+/// A failure as it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// A word for programs.
+    pub class: Box<str>,
+    /// A line for people; holds no secret.
+    pub detail: Box<str>,
+}
+
+impl Owed {
+    /// Whether no end is owed to anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.system.is_empty()
+    }
+}
+
+impl Notices {
+    /// What is to be [recalled](Self::recall) after a restart by now.
+    #[must_use]
+    pub fn owed(&self) -> Owed {
+        let mut owed = Owed::default();
+        for ((subject, topic), episode) in &self.open {
+            let Some(told) = told(episode).filter(|_| *topic == Topic::Failure) else { continue };
+            match subject {
+                Subject::Account(provider) => drop(owed.accounts.insert(provider.clone(), told)),
+                Subject::System(word) if [MANIFEST, CONFIG].contains(subject) => {
+                    drop(owed.system.insert((*word).into(), told));
+                }
+                Subject::System(_) | Subject::Entry(_) => {}
+            }
+        }
+        owed
+    }
+
+    /// Knows what was told before a restart, so that its end is told. What is still wrong is told again by those it is
+    /// wrong with: accounts when they are asked, manifest and config at once, and theirs is over if they don't. `has`
+    /// says which accounts there still are; what was wrong with others is over.
+    pub fn recall(
+        &mut self,
+        owed: Owed,
+        has: impl Fn(&ProviderName) -> bool,
+        steady: Timestamp,
+    ) -> Vec<Notice> {
+        let mut out = Vec::new();
+        for (provider, told) in owed.accounts {
+            let subject = account(&provider);
+            self.open.entry((subject.clone(), Topic::Failure)).or_insert_with(|| recalled(told, None));
+            let is_kept_alive = || self.readers.records.keys().any(|key| key.provider == provider);
+            if !has(&provider) && !is_kept_alive() {
+                self.end(&subject, Topic::Failure, &mut out);
+            }
+        }
+        for subject in [MANIFEST, CONFIG] {
+            let Subject::System(word) = subject else { continue };
+            if let Some(told) = owed.system.get(word) {
+                let told = recalled(told.clone(), Some(steady + SUSPICION));
+                self.open.entry((subject, Topic::Failure)).or_insert(told);
+            }
+        }
+        out
+    }
+
+    /// Manifest or config cannot be used: what was told of either before a restart goes on, too, as far as anybody knows.
+    pub(super) fn doubt_end_of_reading(&mut self) {
+        for subject in [MANIFEST, CONFIG] {
+            if let Some(episode) = self.open.get_mut(&(subject, Topic::Failure)) {
+                episode.suspected = None;
+            }
+        }
+    }
+}
+
+fn told(episode: &Episode) -> Option<Told> {
+    let class = episode.last.as_deref().or(episode.noted.as_deref())?;
+    Some(Told { class: class.into(), detail: episode.detail.clone() })
+}
+
+fn recalled(told: Told, over_at: Option<Timestamp>) -> Episode {
+    Episode { noted: Some(told.class), detail: told.detail, suspected: over_at, ..Episode::default() }
+}

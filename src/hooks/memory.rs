@@ -1,0 +1,68 @@
+//! Keeps in the state folder what hooks told to be wrong, until its end is told. On a thread of its own for each write,
+//! one after the other: a disk that hangs delays no hook.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::domain::notice::Owed;
+use crate::local::told_file;
+
+pub(super) struct Memory {
+    folder: PathBuf,
+    /// What the file says.
+    kept: Owed,
+    /// The write that is under way, and what the file says if it succeeds.
+    writing: Option<(Owed, JoinHandle<std::io::Result<()>>)>,
+    /// When one that failed is tried again.
+    not_before: Option<Instant>,
+}
+
+impl Memory {
+    /// Reads what the process before this one kept beside the state file.
+    pub(super) fn open(state_file: &Path) -> Self {
+        let folder = state_file.parent().unwrap_or(state_file).to_owned();
+        Self { kept: told_file::read(&folder), folder, writing: None, not_before: None }
+    }
+
+    /// What the file says, as far as it was written.
+    pub(super) const fn kept(&self) -> &Owed {
+        &self.kept
+    }
+
+    /// Brings the file up to date, unless that is being done: then [`written`](Self::written) shows when to ask again.
+    pub(super) fn keep(&mut self, owed: Owed) {
+        let is_too_soon = self.not_before.is_some_and(|at| at > Instant::now());
+        if self.writing.is_some() || is_too_soon || owed == self.kept {
+            return;
+        }
+        let (folder, content) = (self.folder.clone(), owed.clone());
+        let write = tokio::task::spawn_blocking(move || told_file::write(&folder, &content));
+        self.writing = Some((owed, write));
+    }
+
+    pub(super) const fn is_idle(&self) -> bool {
+        self.writing.is_none()
+    }
+
+    /// Waits for the write that is under way; for ever where none is.
+    pub(super) async fn written(&mut self) {
+        let Some((_, write)) = &mut self.writing else { return std::future::pending().await };
+        let result = write.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let Some((owed, _)) = self.writing.take() else { return };
+        self.not_before = None;
+        match result {
+            Ok(()) => self.kept = owed,
+            // A folder that takes no file is told of by what matters more.
+            Err(error) => {
+                debug!(why = ?error.to_string(), "cannot keep what hooks were told");
+                self.not_before = Some(Instant::now() + AGAIN);
+            }
+        }
+    }
+}
+
+const AGAIN: Duration = Duration::from_secs(30);
