@@ -58,7 +58,7 @@ pub struct HookTally(Mutex<HookCounts>);
 pub struct HookCounts {
     /// Their runs, by how they ended.
     pub runs: BTreeMap<(Topic, RunResult), u64>,
-    /// News that were given up, because the runs that should have told them failed too often.
+    /// News that were given up, because the runs that should have told them failed too often or their hook is gone.
     pub lost: BTreeMap<Topic, u64>,
 }
 

@@ -186,8 +186,8 @@ struct Desk {
     /// The accounts of the start, until what was told before it is known to the notices.
     recalling: Option<BTreeSet<ProviderName>>,
     runs: JoinSet<Result<(), HookError>>,
-    /// What those that are under way are about: the line of one may be gone when it ends.
-    topics: HashMap<Id, Topic>,
+    /// What those that are under way are about, and how many news they tell: the line of one may be gone when it ends.
+    under_way: HashMap<Id, (Topic, usize)>,
     stop_by: Option<Instant>,
 }
 
@@ -212,7 +212,7 @@ impl Desk {
             memory,
             recalling: Some(accounts),
             runs: JoinSet::new(),
-            topics: HashMap::new(),
+            under_way: HashMap::new(),
             stop_by: None,
         }
     }
@@ -284,8 +284,10 @@ impl Desk {
     fn follow(&mut self, options: Option<HookOptions>, runner: Runner) {
         self.runner = runner;
         let Some(options) = options else {
+            let gone = std::mem::take(&mut self.lines);
+            self.drop_lines(&gone);
             // What happens without hooks is not heard of, so that nothing of it is known later.
-            (self.lines, self.notices, self.recalling) = (Vec::new(), None, None);
+            (self.notices, self.recalling) = (None, None);
             return;
         };
         self.timeout = options.timeout;
@@ -303,6 +305,21 @@ impl Desk {
             let (queue, running) =
                 line.map_or_else(|| (Queue::new(hook.topic), None), |line| (line.queue, line.running));
             self.lines.push(Line { hook, queue, running });
+        }
+        self.drop_lines(&others);
+    }
+
+    /// Counts what hooks that are gone will not be told any more; what they are being told counts when that ends.
+    fn drop_lines(&self, gone: &[Line]) {
+        for line in gone.iter().filter(|line| line.queue.waiting() > 0) {
+            let (topic, lost) = (line.hook.topic, line.queue.waiting());
+            self.board.hooks.lost(topic, lost);
+            warn!(
+                hook = topic.key(),
+                target = label(&line.hook.target),
+                lost,
+                "the config has this hook no more; its news are lost"
+            );
         }
     }
 
@@ -349,22 +366,28 @@ impl Desk {
                 continue;
             }
             let Some(batch) = line.queue.begin() else { continue };
+            let news = batch.news.len();
             let payload = payload::payload(line.hook.topic, &batch, now.wall, &self.host, false);
             let (runner, target, limit) = (self.runner.clone(), line.hook.target.clone(), self.timeout);
             debug!(hook = line.hook.topic.key(), target = label(&target), news = payload.count, "hook runs");
             let run = self.runs.spawn(async move { runner.run(&target, &payload, limit).await });
             line.running = Some(run.id());
-            self.topics.insert(run.id(), line.hook.topic);
+            self.under_way.insert(run.id(), (line.hook.topic, news));
         }
     }
 
     fn ran(&mut self, ran: Result<(Id, Result<(), HookError>), JoinError>) {
         let (id, result) = ran.unwrap_or_else(|error| (error.id(), Err(HookError::Defect)));
         let (steady, tally) = (self.clock.now().steady, &self.board.hooks);
-        if let Some(topic) = self.topics.remove(&id) {
+        let is_of = |line: &Line| line.running == Some(id);
+        let index = self.lines.iter().position(is_of);
+        if let Some((topic, news)) = self.under_way.remove(&id) {
             tally.ran(topic, result.as_ref().err().map_or(RunResult::Ok, HookError::result));
+            if index.is_none() && result.is_err() {
+                tally.lost(topic, news);
+            }
         }
-        let Some(index) = self.lines.iter().position(|line| line.running == Some(id)) else { return };
+        let Some(index) = index else { return };
         let line = &mut self.lines[index];
         line.running = None;
         let (hook, target) = (line.hook.topic.key(), label(&line.hook.target));

@@ -398,6 +398,7 @@ async fn a_run_counts_whose_hook_is_gone_when_it_ends() {
     while !begun.exists() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    told.publish(&[("a", "1"), ("b", "1"), ("c", "1")]);
     let hook = Hook { topic: Topic::Risk, target: appending(&other) };
     told.hooks.follower().follow(&manifest(vec![hook]));
     told.observer.event(&Event::FolderUnusable { detail: "it is not there".to_owned() });
@@ -408,6 +409,8 @@ async fn a_run_counts_whose_hook_is_gone_when_it_ends() {
         assert!(Instant::now() < until, "{:?}", told.board.hooks.counts());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // What waited for that run's end is lost by the edit, and what it told by its failure.
+    assert_eq!(told.board.hooks.counts().lost, [(Topic::Change, 2 + 1)].into());
     told.hooks.stop().await;
 }
 
@@ -475,10 +478,9 @@ async fn the_end_of_an_accounts_trouble_is_told_once_however_many_restarts_come_
         last.observer.event(&Event::Renewed { key, url, expires_at, from_kept_copy: false });
         last.end().await;
     }
-    let body = &lines(&ends, 1).await[0];
+    let [body] = &lines(&ends, 1).await[..] else { panic!("told once") };
     assert_eq!(body["accounts"][0]["class"], "credentials-refused", "{body}");
     assert_eq!(body["accounts"][0]["over"], "failure");
-    assert_eq!(lines(&ends, 1).await.len(), 1, "told once");
     assert!(!folder.path().join("told.json").exists(), "nothing is owed");
 }
 

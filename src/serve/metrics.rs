@@ -91,7 +91,7 @@ metrics! {
     VERIFICATIONS Counter "mediakeep_verifications" ["provider", "result"] "looks at what the provider holds, `ok` or `failed`; of failures in a row the first";
     REQUESTS Counter "mediakeep_requests" ["provider", "status"] "HTTP requests, those for tokens too, by status; `none` without an answer, `other` for what is no HTTP status";
     HOOK_RUNS Counter "mediakeep_hook_runs" ["hook", "result"] "runs of hooks by how they ended: `ok`, `failed`, or `timeout` (killed, or no answer in time)";
-    HOOK_LOST Counter "mediakeep_hook_news_lost" ["hook"] "news that a hook will not be told any more, because its runs failed too often";
+    HOOK_LOST Counter "mediakeep_hook_news_lost" ["hook"] "news that a hook will not be told any more, because its runs failed too often or a reload removed it";
     JUMPS Counter "mediakeep_clock_jumps" [] "times that the wall clock was set, or the machine slept";
 }
 

@@ -101,6 +101,12 @@ impl Queue {
         Some(quiet.max(self.not_before))
     }
 
+    /// How many news wait for a run to begin.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether there is nothing to tell and it is not running.
     #[must_use]
     pub fn is_idle(&self) -> bool {
