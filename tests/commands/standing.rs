@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::stage::{PASSWORD, Run, Stage, assert_unchanged, file, files, rename, write};
+use crate::stage::{AUTH_ID, PASSWORD, Run, Stage, assert_unchanged, file, files, rename, write};
 
 #[test]
 fn status_and_url_go_by_the_last_manifest_that_worked() {
@@ -86,7 +86,8 @@ fn every_missing_credential_is_told_in_one_run() {
     stage.write("logo.png", b"logo");
     let nowhere = |table: String, name: &str| {
         let table = table.replace("PASSWORD", &format!("{name}_SECRET"));
-        table.replace("\"api\"", "{ env = \"B_USER\" }").replace("\"MAX", "{ env = \"P_ID\" } # \"MAX")
+        let table = table.replace("\"api\"", "{ env = \"B_USER\" }");
+        table.replace(&format!("\"{AUTH_ID}\""), "{ env = \"P_ID\" }")
     };
     let both = file("logo.png", "bandwidth").replace("\"bandwidth\"", "[\"bandwidth\", \"plivo\"]");
     stage.manifest(&[nowhere(stage.bandwidth(""), "B"), nowhere(stage.plivo(""), "P"), both].concat());
