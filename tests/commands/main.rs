@@ -4,6 +4,7 @@
 mod changes;
 mod confinement;
 mod corpus;
+mod earlier;
 mod exits;
 mod exports;
 mod guard;
