@@ -1,10 +1,10 @@
 //! Tells of panics, which are defects of ours, as of everything else: by the queue, so that whoever does not read
-//! standard error holds up nobody who survives one, and each format stays what it is.
-//!
-//! It must never be where one is lost: what cannot be logged is said as if this were not here.
+//! standard error holds up nobody who survives one, and each format stays what it is. Where nobody writes the log any more
+//! they are said as if this were not here; where the queue is full they are lost and counted, as any line.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::dispatcher::{self, Dispatch};
@@ -16,10 +16,13 @@ use super::{QUEUE, queue};
 /// From now on the queue takes what is to be said of a panic.
 pub(super) fn tell_by_queue() {
     let direct = panic::take_hook();
+    let is_writer_gone = AtomicBool::new(false);
     panic::set_hook(Box::new(move |info| {
-        // Whoever writes the log takes nothing any more; and what is said while something is being said goes nowhere.
-        let is_writer = std::thread::current().name() == Some(queue::WRITER);
-        if is_writer || dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
+        if std::thread::current().name() == Some(queue::WRITER) {
+            is_writer_gone.store(true, Ordering::Relaxed);
+        }
+        // What is said while something is being said goes nowhere.
+        if is_writer_gone.load(Ordering::Relaxed) || dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
             return direct(info);
         }
         tell(info);
