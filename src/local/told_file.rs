@@ -1,5 +1,6 @@
 //! What hooks told to be wrong and not yet to be over, as a file in the state folder, so that a restart does not forget
-//! that their ends are owed. Where none is, there is no file. Whoever runs the hooks writes it, and holds the lock.
+//! that their ends are owed. Where none is, there is no file. Whoever runs the hooks writes it: under the lock, but for the
+//! last time, after the end of the state.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub fn write(state_folder: &Path, owed: &Owed) -> io::Result<()> {
     }
     let mut text = serde_json::to_vec_pretty(&ToldFile { format: FORMAT, owed: owed.clone() })?;
     text.push(b'\n');
-    atomic_file::replace(&path, &text, 0o644, Durability::Volatile)
+    atomic_file::replace(&path, &text, 0o644, Durability::Durable)
 }
 
 /// What is written there; nothing where there is no file, or none that can be understood.
@@ -78,9 +79,18 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
     fn what_cannot_be_understood_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["", "{}", "{\"format\": 2, \"accounts\": {}, \"system\": {}}"] {
+        let of_format = |format: u64| {
+            format!(
+                r#"{{"format": {format}, "accounts": {{"plivo": {{"class": "x", "detail": "y"}}}}, "system": {{}}}}"#
+            )
+        };
+        let owed_after = |text: &str| {
             std::fs::write(path_in(folder.path()), text).unwrap();
-            assert_eq!(read(folder.path()), Owed::default(), "{text}");
+            read(folder.path()).accounts.len()
+        };
+        assert_eq!(owed_after(&of_format(FORMAT)), 1);
+        for text in ["", "{}", &of_format(FORMAT + 1), &of_format(FORMAT)[1..]] {
+            assert_eq!(owed_after(text), 0, "{text}");
         }
     }
 }
