@@ -4,7 +4,7 @@
 //! them ever delays an upload, a publication or the loop. One run of a hook at a time; every run ends.
 
 mod command;
-mod memory;
+mod debts;
 mod payload;
 mod run;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use tracing::{debug, error, warn};
 pub(crate) use payload::sample;
 pub(crate) use run::{Runner, label, unresolved};
 
-use memory::Memory;
+use debts::Debts;
 use run::HookError;
 
 use crate::daemon::board::Board;
@@ -71,8 +71,8 @@ impl Hooks {
         let runner = Runner::new(Arc::clone(&lookups), &state_file, manifest);
         let follower = Follower { inbox, wanted: Arc::default(), state_file: state_file.into(), lookups };
         let accounts = manifest.providers.keys().cloned().collect();
-        let memory = Memory::open(&follower.state_file);
-        let task = tokio::spawn(Desk::new(heard, runner, memory, accounts, clock, board).work());
+        let debts = Debts::open(&follower.state_file);
+        let task = tokio::spawn(Desk::new(heard, runner, debts, accounts, clock, board).work());
         follower.follow(manifest);
         Self { follower, task }
     }
@@ -170,6 +170,13 @@ struct Line {
     running: Option<Id>,
 }
 
+impl Line {
+    /// Whether there are ends that it has not told yet.
+    fn is_telling_ends(&self) -> bool {
+        self.hook.topic == Topic::Recover && !self.queue.is_idle()
+    }
+}
+
 /// The task.
 struct Desk {
     heard: UnboundedReceiver<Heard>,
@@ -182,7 +189,9 @@ struct Desk {
     /// `None` until it is known what readers find.
     notices: Option<Notices>,
     /// What outlives the process.
-    memory: Memory,
+    debts: Debts,
+    /// Whether a hook that tells of ends could not, and will not any more.
+    ends_lost: bool,
     /// The accounts of the start, until what was told before it is known to the notices.
     recalling: Option<BTreeSet<ProviderName>>,
     runs: JoinSet<Result<(), HookError>>,
@@ -195,7 +204,7 @@ impl Desk {
     fn new(
         heard: UnboundedReceiver<Heard>,
         runner: Runner,
-        memory: Memory,
+        debts: Debts,
         accounts: BTreeSet<ProviderName>,
         clock: Arc<dyn Clock>,
         board: Arc<Board>,
@@ -209,7 +218,8 @@ impl Desk {
             host: host(),
             lines: Vec::new(),
             notices: None,
-            memory,
+            debts,
+            ends_lost: false,
             recalling: Some(accounts),
             runs: JoinSet::new(),
             under_way: HashMap::new(),
@@ -221,8 +231,8 @@ impl Desk {
         loop {
             self.wake();
             self.start_runs();
-            self.remember();
-            let is_idle = self.runs.is_empty() && self.memory.is_idle();
+            self.keep_debts();
+            let is_idle = self.runs.is_empty() && self.debts.is_idle();
             let wait = match self.stop_by {
                 Some(by) if is_idle || by <= Instant::now() => break,
                 Some(by) => by.saturating_duration_since(Instant::now()),
@@ -231,7 +241,7 @@ impl Desk {
             tokio::select! {
                 heard = self.heard.recv(), if self.stop_by.is_none() => self.take(heard.unwrap_or(Heard::Stop)),
                 Some(ran) = self.runs.join_next_with_id() => self.ran(ran),
-                () = self.memory.written() => {}
+                () = self.debts.written() => {}
                 () = tokio::time::sleep(wait) => {}
             }
             while let Ok(heard) = self.heard.try_recv() {
@@ -268,7 +278,7 @@ impl Desk {
             (Heard::Published(state), none) => {
                 let notices = none.insert(Notices::new(state, steady));
                 if let Some(accounts) = self.recalling.take() {
-                    let owed = self.memory.kept().clone();
+                    let owed = self.debts.kept().clone();
                     let told = notices.recall(owed, |name| accounts.contains(name), steady);
                     self.tell(&told, steady);
                 }
@@ -323,11 +333,17 @@ impl Desk {
         }
     }
 
-    /// Keeps whose end is owed.
-    fn remember(&mut self) {
+    /// Keeps whose end is owed. What is over is owed until that was told: a process may end before.
+    fn keep_debts(&mut self) {
         match (&self.notices, &self.recalling) {
-            (Some(notices), _) => self.memory.keep(notices.owed()),
-            (None, None) => self.memory.keep(Owed::default()),
+            (Some(notices), _) => {
+                let mut owed = notices.owed();
+                if self.ends_lost || self.lines.iter().any(Line::is_telling_ends) {
+                    owed.keep(self.debts.kept());
+                }
+                self.debts.keep(owed);
+            }
+            (None, None) => self.debts.keep(Owed::default()),
             (None, Some(_)) => {}
         }
     }
@@ -383,8 +399,10 @@ impl Desk {
         let index = self.lines.iter().position(is_of);
         if let Some((topic, news)) = self.under_way.remove(&id) {
             tally.ran(topic, result.as_ref().err().map_or(RunResult::Ok, HookError::result));
-            if index.is_none() && result.is_err() {
+            if let (None, Err(why)) = (index, &result) {
                 tally.lost(topic, news);
+                let (hook, why) = (topic.key(), why.to_string());
+                warn!(hook, lost = news, ?why, "hook failed; the config has it no more; its news are lost");
             }
         }
         let Some(index) = index else { return };
@@ -398,6 +416,7 @@ impl Desk {
             }
             Setback::Again(_) => {
                 error!(hook, target, why = ?why.to_string(), "hook failed; its news are lost with the end");
+                self.ends_lost |= line.hook.topic == Topic::Recover;
                 self.lines.swap_remove(index);
             }
             Setback::GivenUp(lost) => {

@@ -190,7 +190,7 @@ impl Notices {
                     SourceName::Manifest => (MANIFEST, "manifest-unusable"),
                     SourceName::Config => (CONFIG, "config-unusable"),
                 };
-                self.doubt_end_of_reading();
+                self.keep_reading_open();
                 self.tell(subject, Topic::Failure, class.into(), &detail, out);
             }
             // While the config is broken nobody knows about the manifest: neither is over before both are.

@@ -1,7 +1,7 @@
 //! What outlives a restart: troubles that were told to have begun, so that their ends are told, too.
 //!
-//! Entries need none of it: what is wrong with them is recorded in the state. Nor does what is looked at anew at each
-//! start, and told then if it goes on: guard, folder and state.
+//! Nothing is kept of entries, whose troubles are in the state and are told again a minute after a start if they last,
+//! nor of guard, folder and state, which are looked at anew at each start.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,16 @@ impl Owed {
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.system.is_empty()
     }
+
+    /// Adds what was owed before.
+    pub fn keep(&mut self, before: &Self) {
+        for (provider, told) in &before.accounts {
+            self.accounts.entry(provider.clone()).or_insert_with(|| told.clone());
+        }
+        for (word, told) in &before.system {
+            self.system.entry(word.clone()).or_insert_with(|| told.clone());
+        }
+    }
 }
 
 impl Notices {
@@ -69,8 +79,7 @@ impl Notices {
         for (provider, told) in owed.accounts {
             let subject = account(&provider);
             self.open.entry((subject.clone(), Topic::Failure)).or_insert_with(|| recalled(told, None));
-            let is_kept_alive = || self.readers.records.keys().any(|key| key.provider == provider);
-            if !has(&provider) && !is_kept_alive() {
+            if !has(&provider) {
                 self.end(&subject, Topic::Failure, &mut out);
             }
         }
@@ -85,7 +94,7 @@ impl Notices {
     }
 
     /// Manifest or config cannot be used: what was told of either before a restart goes on, too, as far as anybody knows.
-    pub(super) fn doubt_end_of_reading(&mut self) {
+    pub(super) fn keep_reading_open(&mut self) {
         for subject in [MANIFEST, CONFIG] {
             if let Some(episode) = self.open.get_mut(&(subject, Topic::Failure)) {
                 episode.suspected = None;

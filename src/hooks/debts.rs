@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::domain::notice::Owed;
 use crate::local::told_file;
 
-pub(super) struct Memory {
+pub(super) struct Debts {
     folder: PathBuf,
     /// What the file says.
     kept: Owed,
@@ -21,7 +21,7 @@ pub(super) struct Memory {
     not_before: Option<Instant>,
 }
 
-impl Memory {
+impl Debts {
     /// Reads what the process before this one kept beside the state file.
     pub(super) fn open(state_file: &Path) -> Self {
         let folder = state_file.parent().unwrap_or(state_file).to_owned();
