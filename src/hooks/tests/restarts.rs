@@ -71,10 +71,12 @@ async fn an_end_that_could_not_be_told_before_a_stop_is_told_after_it() {
         let heard = Hook { topic: Topic::Failure, target: bash("true") };
         vec![heard, Hook { topic: Topic::Recover, target: end }]
     };
-    let mut first = Life::begin(folder.path(), hooks(bash("exit 1")));
+    let mut first = Life::begin(folder.path(), hooks(appending(&ends)));
     first.account_stops();
-    first.account_answers();
     first.end().await;
+    let mut second = Life::begin(folder.path(), hooks(bash("exit 1")));
+    second.account_answers();
+    second.end().await;
     for _ in 0..2 {
         let mut next = Life::begin(folder.path(), hooks(appending(&ends)));
         next.account_answers();
