@@ -354,9 +354,12 @@ fn a_crash_between_two_receipts_for_one_file_sends_its_old_content_to_nobody() {
     world.published.records.insert(key, before);
     world.deaf = true;
     world.sent.clear();
+    world.events.clear();
     world.restart(manifest(&rules));
     world.run(MINUTE);
     assert_eq!(world.sent, [], "the old content was sent where the new one is published");
+    let is_told = |event: &Event| matches!(event, Event::SourceLost { .. } | Event::Failed { .. });
+    assert!(!world.events.iter().any(is_told), "nor was it looked for: {:?}", world.events);
     // Each provider's own content is renewed all the same.
     world.run(50 * HOUR);
     assert_eq!(world.dead_urls_seen, 0);
