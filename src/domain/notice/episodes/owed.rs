@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{CONFIG, Episode, MANIFEST, Notices, SUSPICION, account};
 use crate::domain::asset::ProviderName;
 use crate::domain::notice::{Notice, Subject, Topic};
+use crate::domain::obstacles::CREDENTIALS_MISSING;
 use crate::domain::time::Timestamp;
 
 /// Failures that were told, and whose ends were not.
@@ -67,8 +68,8 @@ impl Notices {
     }
 
     /// Knows what was told before a restart, so that its end is told. What is still wrong is told again by those it is
-    /// wrong with: accounts when they are asked, manifest and config at once, and theirs is over if they don't. `has`
-    /// says which accounts there still are; what was wrong with others is over.
+    /// wrong with: accounts when they are asked; missing credentials, manifest and config at once, so that it is over if
+    /// they don't. `has` says which accounts there still are; what was wrong with others is over.
     pub fn recall(
         &mut self,
         owed: Owed,
@@ -78,7 +79,9 @@ impl Notices {
         let mut out = Vec::new();
         for (provider, told) in owed.accounts {
             let subject = account(&provider);
-            self.open.entry((subject.clone(), Topic::Failure)).or_insert_with(|| recalled(told, None));
+            // Credentials are looked up at once; whether they are taken, only an answer tells.
+            let over_at = (*told.class == *CREDENTIALS_MISSING).then(|| steady + SUSPICION);
+            self.open.entry((subject.clone(), Topic::Failure)).or_insert_with(|| recalled(told, over_at));
             if !has(&provider) {
                 self.end(&subject, Topic::Failure, &mut out);
             }

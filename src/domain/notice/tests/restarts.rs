@@ -56,7 +56,8 @@ fn after_owing(owed: &Owed) -> Notices {
 /// After a restart that was preceded by this trouble of the account.
 fn after(kind: &str) -> Notices {
     let notices = after_owing(&of_account(kind));
-    assert_eq!(notices.wake_at(), None, "an account tells by itself what is still wrong with it");
+    // An account tells by itself what is still wrong with it; of credentials it does so at once.
+    assert_eq!(notices.wake_at(), (kind == CREDENTIALS_MISSING).then(|| at(60)));
     notices
 }
 
@@ -75,6 +76,23 @@ fn an_account_that_is_mended_by_a_restart_is_told_to_be_so_once_it_answers() {
         assert_eq!(said(&mended.event(&renewed("u1"), at(3))), [format!("recover plivo {kind} of failure")]);
         assert!(mended.event(&renewed("u1"), at(4)).is_empty(), "told once");
     }
+}
+
+#[test]
+fn credentials_that_a_restart_finds_are_told_to_be_there_a_minute_later() {
+    let mut found = after(CREDENTIALS_MISSING);
+    assert!(found.wake(at(59)).is_empty());
+    assert_eq!(said(&found.wake(at(60))), ["recover plivo credentials-missing of failure"]);
+    assert!(found.owed().is_empty() && found.event(&renewed("u1"), at(61)).is_empty());
+    let mut missing_still = after(CREDENTIALS_MISSING);
+    let unusable = Event::AccountUnusable { provider: plivo(), detail: "none".into(), connected: false };
+    assert_eq!(said(&missing_still.event(&unusable, at(1))), ["failure plivo credentials-missing"]);
+    assert!(missing_still.wake(at(600)).is_empty() && missing_still.wake_at().is_none());
+    let usable = Event::AccountUsable { provider: plivo() };
+    assert_eq!(
+        said(&missing_still.event(&usable, at(601))),
+        ["recover plivo credentials-missing of failure"]
+    );
 }
 
 #[test]
