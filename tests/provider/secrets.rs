@@ -9,7 +9,7 @@ use mediakeep::provider::{Provider, connect};
 
 use crate::fakes::{ACCOUNT, PASSWORD, TOKEN, bandwidth, bandwidth_oauth, config, environment, plivo};
 use crate::server::{Act, Seen, Server};
-use crate::trouble::{in_child, is_child};
+use crate::trouble::in_child;
 use crate::wire::upload;
 
 /// Parts of the secrets as they are and as base64, none of which may be seen anywhere.
@@ -99,7 +99,8 @@ async fn failures_hold_no_secret_even_where_a_server_repeats_it() {
 
 #[test]
 fn logs_hold_no_secret_at_the_most_talkative_level() {
-    let log = in_child("secrets::child_logs_everything", &[]);
+    let name = "secrets::logs_hold_no_secret_at_the_most_talkative_level";
+    let Some(log) = in_child(name, &[], log_everything) else { return };
     assert!(
         log.contains("this shows that lines are written") && log.contains("connecting to 127.0.0.1"),
         "{log}"
@@ -107,12 +108,7 @@ fn logs_hold_no_secret_at_the_most_talkative_level() {
     assert_clean(&log);
 }
 
-#[tokio::test]
-#[ignore = "run by logs_hold_no_secret_at_the_most_talkative_level"]
-async fn child_logs_everything() {
-    if !is_child() {
-        return;
-    }
+async fn log_everything() {
     tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stderr).init();
     tracing::trace!("this shows that lines are written");
     provoke_everything().await;

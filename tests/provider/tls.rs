@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use crate::fakes::bandwidth;
-use crate::trouble::{in_child, is_child};
+use crate::trouble::in_child;
 use crate::wire::upload;
 
 /// An authority: its certificate, and what it signs with.
@@ -202,23 +202,19 @@ fn trust(authority: &Authority) {
 }
 
 /// Runs a test of this file where `SSL_CERT_FILE` names a file of its own.
-fn with_private_authority(test: &str) {
+fn with_private_authority(test: &str, work: impl AsyncFnOnce()) {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("ca.pem");
-    in_child(test, &[("SSL_CERT_FILE", file.to_str().unwrap())]);
+    in_child(test, &[("SSL_CERT_FILE", file.to_str().unwrap())], work);
 }
 
 #[test]
 fn a_bad_certificate_or_handshake_is_named_and_gets_no_request() {
-    with_private_authority("tls::child_meets_bad_servers");
+    let name = "tls::a_bad_certificate_or_handshake_is_named_and_gets_no_request";
+    with_private_authority(name, meet_bad_servers);
 }
 
-#[tokio::test]
-#[ignore = "run by a_bad_certificate_or_handshake_is_named_and_gets_no_request"]
-async fn child_meets_bad_servers() {
-    if !is_child() {
-        return;
-    }
+async fn meet_bad_servers() {
     let known = Authority::root("a private authority");
     trust(&known);
     let patient = HttpClient::new();
@@ -241,15 +237,10 @@ async fn child_meets_bad_servers() {
 
 #[test]
 fn a_private_authority_is_trusted_by_ssl_cert_file() {
-    with_private_authority("tls::child_meets_good_servers");
+    with_private_authority("tls::a_private_authority_is_trusted_by_ssl_cert_file", meet_good_servers);
 }
 
-#[tokio::test]
-#[ignore = "run by a_private_authority_is_trusted_by_ssl_cert_file"]
-async fn child_meets_good_servers() {
-    if !is_child() {
-        return;
-    }
+async fn meet_good_servers() {
     let known = Authority::root("a private authority");
     trust(&known);
     let between = known.below("an authority in between");
