@@ -25,9 +25,7 @@ pub fn write(state_folder: &Path, approval: &Approval) -> io::Result<()> {
         entries: entries.collect(),
         approved_at: approval.approved_at,
     };
-    let mut text = serde_json::to_vec_pretty(&file)?;
-    text.push(b'\n');
-    atomic_file::replace(&path_in(state_folder), &text, 0o644, Durability::Durable)
+    atomic_file::replace_json(&path_in(state_folder), &file, Durability::Durable)
 }
 
 /// The approval that waits to be consumed, if any. One that is damaged or was edited approves nothing: its digest
@@ -48,11 +46,7 @@ pub fn read(state_folder: &Path) -> io::Result<Option<Approval>> {
 /// # Errors
 /// What the system said: the approval may then count again.
 pub fn consume(state_folder: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path_in(state_folder)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        result => result?,
-    }
-    atomic_file::sync_folder(state_folder)
+    atomic_file::remove(&path_in(state_folder), Durability::Durable)
 }
 
 fn path_in(state_folder: &Path) -> PathBuf {

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use serde::Serialize;
+
 /// How much must have reached the disk when [`replace`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -24,6 +26,31 @@ pub fn replace(path: &Path, content: &[u8], mode: u32, durability: Durability) -
         sync_folder(folder_of(path)?)?;
     }
     Ok(())
+}
+
+/// As [`replace`], with JSON that a person can read, in a file that everybody may read.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_json(path: &Path, content: &impl Serialize, durability: Durability) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(content)?;
+    text.push(b'\n');
+    replace(path, &text, 0o644, durability)
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// What the system said: the file may be there again after a power cut.
+pub fn remove(path: &Path, durability: Durability) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?,
+    }
+    match durability {
+        Durability::Durable => sync_folder(folder_of(path)?),
+        Durability::Volatile => Ok(()),
+    }
 }
 
 /// New content beside its place, whole but not visible yet. Dropped, it leaves nothing behind.

@@ -149,9 +149,8 @@ impl ExportFolder {
     fn note(&self, path: &RelPath, hash: ContentHash) -> io::Result<()> {
         let mut files = self.notes();
         files.insert(path.clone(), hash);
-        let mut text = serde_json::to_vec_pretty(&Notes { format: FORMAT, files })?;
-        text.push(b'\n');
-        atomic_file::replace(&self.notes_path(), &text, 0o644, Durability::Volatile)
+        let notes = Notes { format: FORMAT, files };
+        atomic_file::replace_json(&self.notes_path(), &notes, Durability::Volatile)
     }
 
     fn notes_path(&self) -> PathBuf {

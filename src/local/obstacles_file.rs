@@ -18,18 +18,13 @@ use crate::domain::time::Timestamp;
 pub fn write(state_folder: &Path, obstacles: &Obstacles, now: Timestamp) -> io::Result<()> {
     let path = path_in(state_folder);
     if obstacles.is_empty() {
-        return match std::fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        };
+        return atomic_file::remove(&path, Durability::Volatile);
     }
     if read(state_folder).is_some_and(|(known, _)| known == *obstacles) {
         return Ok(());
     }
     let file = ObstaclesFile { format: FORMAT, since: now.floor_to_second(), obstacles: obstacles.clone() };
-    let mut text = serde_json::to_vec_pretty(&file)?;
-    text.push(b'\n');
-    atomic_file::replace(&path, &text, 0o644, Durability::Volatile)
+    atomic_file::replace_json(&path, &file, Durability::Volatile)
 }
 
 /// What is written there, and since when; `None` where there is nothing, or nothing that can be understood.

@@ -18,14 +18,9 @@ use crate::domain::notice::Owed;
 pub fn write(state_folder: &Path, owed: &Owed) -> io::Result<()> {
     let path = path_in(state_folder);
     if owed.is_empty() {
-        return match std::fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        };
+        return atomic_file::remove(&path, Durability::Durable);
     }
-    let mut text = serde_json::to_vec_pretty(&ToldFile { format: FORMAT, owed: owed.clone() })?;
-    text.push(b'\n');
-    atomic_file::replace(&path, &text, 0o644, Durability::Durable)
+    atomic_file::replace_json(&path, &ToldFile { format: FORMAT, owed: owed.clone() }, Durability::Durable)
 }
 
 /// What is written there; nothing where there is no file, or none that can be understood.
