@@ -1,7 +1,6 @@
 //! What decisions cost at 1 000, 10 000 and 100 000 entries: a plan for all of them, and a turn in which one file
 //! changed. The second must not grow with the first.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use mediakeep::domain::asset::{ContentHash, ProviderName, RelPath, Scope};
 use mediakeep::domain::manifest::{self, Manifest, Source, Sources};
 use mediakeep::domain::observation::{Coverage, Hint, Observation, RootHealth, RootIdentity, ScanReport};
 use mediakeep::domain::reconciler::{Confirmation, Effect, Input, Mode, Outcome, Reconciler};
+use mediakeep::domain::records::Records;
 use mediakeep::domain::state::State;
 use mediakeep::domain::time::{Now, Timestamp};
 use mediakeep::provider::KINDS;
@@ -81,7 +81,7 @@ fn one_file_changed(bencher: Bencher<'_, '_>, entries: usize) {
 /// An engine whose entries are all uploaded and recorded.
 fn settled(entries: usize) -> (Reconciler, State, Now) {
     let now = Now::at(Timestamp::from_unix_ms(1_800_000_000_000));
-    let state = State { lineage: "bench".into(), serial: 0, root: None, records: BTreeMap::new() };
+    let state = State { lineage: "bench".into(), serial: 0, root: None, records: Records::default() };
     let mut engine = Reconciler::new(Mode::Daemon, Arc::new(read_manifest()), state, 0, now);
     let provider = ProviderName::new("bandwidth").expect("a good name");
     let mut inputs = vec![

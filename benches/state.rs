@@ -1,6 +1,5 @@
 //! What it costs to write, read, record and publish the state, and what the machine charges for the same bytes.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +48,7 @@ fn record(number: u64) -> Arc<Record> {
 }
 
 fn state(entries: u64) -> State {
-    let records: BTreeMap<_, _> = (0..entries).map(|number| (key(number), record(number))).collect();
+    let records = (0..entries).map(|number| (key(number), record(number))).collect();
     State { lineage: "0b8f6c1e-0000-4000-8000-000000000000".into(), serial: entries, root: None, records }
 }
 

@@ -7,7 +7,6 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,12 +38,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let now = Now::at("2026-11-21T16:00:00Z".parse()?);
     let hours = |count: u64| Duration::from_secs(count * 3600);
     // Three pictures are recorded: one fresh, one that is due, one that changed since.
-    let records = BTreeMap::from([
+    let records = [
         recorded("fresh.png", b"fresh", now.wall - hours(1))?,
         recorded("old.png", b"old", now.wall - hours(30))?,
         recorded("edited.png", b"before the edit", now.wall - hours(2))?,
-    ]);
-    let state = State { lineage: "example".into(), serial: 3, root: None, records };
+    ];
+    let state =
+        State { lineage: "example".into(), serial: 3, root: None, records: records.into_iter().collect() };
     let mut engine = Reconciler::new(Mode::Plan, Arc::new(manifest()?), state, 0, now);
 
     // The folder shows those and a new one.

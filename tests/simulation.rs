@@ -296,6 +296,6 @@ fn change(state: &mut State, rng: &mut Rng) -> Change {
         steady_expires_at: expires_at,
     };
     let record = Arc::new(Record { current: Some(handle), ..Record::default() });
-    state.records.insert(key.clone(), record.clone());
+    state.records = state.records.with([(key.clone(), Some(record.clone()))]);
     Change { serial: state.serial, key, record: Some(record) }
 }

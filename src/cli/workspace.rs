@@ -1,6 +1,5 @@
 //! What a command works on: manifest, config, state folder, the disk as it is now.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -273,7 +272,7 @@ impl Workspace {
                 scanner.scan(&ScanRequest::Everything)
             });
             let engine = self.recorded().map(|state| {
-                let (mut engine, inputs) = self.engine(state.unwrap_or_else(nothing_recorded), now);
+                let (mut engine, inputs) = self.engine(state.unwrap_or_default(), now);
                 drop(engine.step(now, inputs));
                 engine
             });
@@ -312,10 +311,6 @@ impl Workspace {
         let config = self.texts.config.as_ref().map(|text| text.path.clone());
         std::iter::once(self.texts.manifest.path.clone()).chain(config).collect()
     }
-}
-
-fn nothing_recorded() -> State {
-    State { lineage: "".into(), serial: 0, root: None, records: BTreeMap::new() }
 }
 
 /// Which credential references lead nowhere.

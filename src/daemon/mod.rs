@@ -375,7 +375,7 @@ impl Daemon {
         self.connect_accounts();
     }
 
-    fn export(&self) {
+    fn export(&mut self) {
         if !self.manifest.exports.is_empty() {
             self.saver.export(Box::new(self.engine.state()));
         }

@@ -270,6 +270,14 @@ pub struct EntryKey {
     pub provider: ProviderName,
 }
 
+impl EntryKey {
+    /// Whether both are clones of one: a sign that they are equal which costs no comparison of texts.
+    #[must_use]
+    pub fn is_identical(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.path.0, &other.path.0) && Arc::ptr_eq(&self.provider.0, &other.provider.0)
+    }
+}
+
 impl fmt::Display for EntryKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} at {}", self.path, self.provider)

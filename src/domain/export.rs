@@ -172,9 +172,9 @@ mod tests {
             ..(*with_url("https://m.example/r")).clone()
         };
         let mut state = sample();
-        state.records.extend([
-            (key("gone.png", "plivo"), Arc::new(retired)),
-            (key("löwe \"1\".png", "my-own_2"), with_url("https://m.example/it's")),
+        state.records = state.records.with([
+            (key("gone.png", "plivo"), Some(Arc::new(retired))),
+            (key("löwe \"1\".png", "my-own_2"), Some(with_url("https://m.example/it's"))),
         ]);
         state
     }

@@ -17,6 +17,7 @@ pub mod observation;
 pub mod obstacles;
 pub mod plan;
 pub mod reconciler;
+pub mod records;
 pub mod renewal_id;
 pub mod retry;
 pub mod state;

@@ -1,9 +1,9 @@
 //! What providers have confirmed: handles, and what is known about each entry. The only facts that survive a restart.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::asset::{ContentHash, EntryKey, MediaId, MediaType, Scope};
+use super::records::Records;
 use super::time::Timestamp;
 
 /// A media that a provider confirmed.
@@ -90,8 +90,8 @@ impl Record {
     }
 }
 
-/// All records, with their place in the history of this state folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// All records, with their place in the history of this state folder. By default nothing, in a history without a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Which history this is: a name made when the state folder was.
     pub lineage: Arc<str>,
@@ -100,7 +100,7 @@ pub struct State {
     /// Which folder root was when we last saw it sound.
     pub root: Option<super::observation::RootIdentity>,
     /// The records.
-    pub records: BTreeMap<EntryKey, Arc<Record>>,
+    pub records: Records,
 }
 
 /// One change as the journal keeps it: what is now known about an entry. Replaying a line twice changes nothing.

@@ -20,6 +20,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::lease::LeaseTerms;
 use crate::domain::manifest::{Hook, Setting, Target, fixtures};
 use crate::domain::notice::Topic;
+use crate::domain::records::Records;
 use crate::domain::state::Record;
 use crate::domain::testing::{handle, key};
 use crate::local::clock::SystemClock;
@@ -420,7 +421,7 @@ async fn a_run_counts_whose_hook_is_gone_when_it_ends() {
 async fn hooks_that_come_while_all_goes_on_hear_of_the_next_event() {
     let folder = tempfile::tempdir().unwrap();
     let (state_file, told) = (folder.path().join("state.json"), folder.path().join("told"));
-    let state = State { lineage: "l".into(), serial: 1, root: None, records: BTreeMap::new() };
+    let state = State { lineage: "l".into(), serial: 1, root: None, records: Records::default() };
     let mut file = std::fs::File::create(&state_file).unwrap();
     file.write_all(&crate::domain::state_format::encode(&state)).unwrap();
     let (lookups, clock) = (Arc::new(ProcessEnvironment), Arc::new(SystemClock::new()));

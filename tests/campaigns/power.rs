@@ -2,7 +2,6 @@
 //!
 //! Needs root, loop devices and `xfs_io`; says loudly where it can't be tried.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mediakeep::domain::asset::{EntryKey, ProviderName, RelPath};
+use mediakeep::domain::records::Records;
 use mediakeep::domain::state::{Change, Record, State, Trouble};
 use mediakeep::domain::time::Timestamp;
 use mediakeep::local::state_store::{self, FolderStore, StateStore as _};
@@ -90,7 +90,7 @@ fn change(serial: u64) -> Change {
     }
 }
 
-fn records_after(serial: u64) -> BTreeMap<EntryKey, Arc<Record>> {
+fn records_after(serial: u64) -> Records {
     let changes = (serial.saturating_sub(6).max(1)..=serial).map(change);
     changes.filter_map(|change| Some((change.key, change.record?))).collect()
 }

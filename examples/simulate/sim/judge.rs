@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use mediakeep::domain::asset::EntryKey;
+use mediakeep::domain::records::Records;
 use mediakeep::domain::state::{Record, State};
 
 use super::provider::Provider;
@@ -84,7 +85,7 @@ pub(crate) struct Judge {
     pub(crate) totals: Totals,
     pub(crate) violations: Vec<Violation>,
     /// What readers see.
-    visible: BTreeMap<EntryKey, Arc<Record>>,
+    visible: Arc<State>,
     /// Who shows a URL. Only ever asked for one, so order is no matter.
     by_url: HashMap<Box<str>, Vec<(EntryKey, Place)>>,
     /// Since when an entry's URL has not stood as it should.
@@ -115,25 +116,24 @@ impl Judge {
     }
 
     /// Readers see another state from now on. `trusted` says whether the wall clock has been right for long.
-    pub(crate) fn show(&mut self, state: &State, providers: &[Provider], now_ms: i64, trusted: bool) {
+    pub(crate) fn show(&mut self, state: &Arc<State>, providers: &[Provider], now_ms: i64, trusted: bool) {
         self.totals.publications += 1;
-        let changed = differences(&self.visible, &state.records);
-        for key in changed {
-            let new = state.records.get(&key).cloned();
-            self.replace(&key, new, providers, now_ms, trusted);
+        let before = std::mem::replace(&mut self.visible, Arc::clone(state));
+        for (key, old, new) in before.records.differences(&state.records) {
+            self.replace(key, old, new, providers, now_ms, trusted);
         }
     }
 
     fn replace(
         &mut self,
         key: &EntryKey,
-        new: Option<Arc<Record>>,
+        old: Option<&Arc<Record>>,
+        new: Option<&Arc<Record>>,
         providers: &[Provider],
         now_ms: i64,
         trusted: bool,
     ) {
-        let old = self.visible.remove(key);
-        for (url, place) in old.iter().flat_map(|record| urls(record)) {
+        for (url, place) in old.into_iter().flat_map(|record| urls(record)) {
             if let Some(shown) = self.by_url.get_mut(url) {
                 shown.retain(|(other, at)| (other, *at) != (key, place));
                 if shown.is_empty() {
@@ -141,14 +141,14 @@ impl Judge {
                 }
             }
         }
-        if old.iter().chain(&new).any(|record| record.retired_at.is_some()) {
+        if old.into_iter().chain(new).any(|record| record.retired_at.is_some()) {
             self.retired.insert(key.clone(), now_ms);
         }
-        let lapsed = |record: &Arc<Record>| record.current.is_some() && record.live().is_none();
-        let was_live = old.as_ref().is_some_and(|record| record.live().is_some());
+        let lapsed = |record: &&Arc<Record>| record.current.is_some() && record.live().is_none();
+        let was_live = old.is_some_and(|record| record.live().is_some());
         if was_live && new.as_ref().is_some_and(lapsed) {
             self.totals.lapses += 1;
-            let url = old.as_ref().and_then(|record| record.live()?.url.as_deref());
+            let url = old.and_then(|record| record.live()?.url.as_deref());
             // What its provider lost is rightly taken back.
             let lost = url
                 .is_some_and(|url| providers.iter().any(|provider| provider.has_swept_lately(url, now_ms)));
@@ -156,11 +156,8 @@ impl Judge {
                 self.object(now_ms, Rule::NoLapse, format!("{} was told to have lapsed", name(key)));
             }
         }
-        if let Some(new) = new {
-            for (url, place) in urls(&new) {
-                self.by_url.entry(url.into()).or_default().push((key.clone(), place));
-            }
-            self.visible.insert(key.clone(), new);
+        for (url, place) in new.into_iter().flat_map(|record| urls(record)) {
+            self.by_url.entry(url.into()).or_default().push((key.clone(), place));
         }
         self.look_at(key, providers, now_ms);
     }
@@ -180,7 +177,7 @@ impl Judge {
     /// Compares what an entry shows with what is there.
     fn look_at(&mut self, key: &EntryKey, providers: &[Provider], now_ms: i64) {
         let standing =
-            self.visible.get(key).map_or(Standing::Fine, |record| standing(key, record, providers));
+            self.visible.records.get(key).map_or(Standing::Fine, |record| standing(key, record, providers));
         let before = self.amiss.get(key).map_or(Standing::Fine, |(before, _)| *before);
         if before == standing {
             return;
@@ -227,7 +224,7 @@ impl Judge {
         now_ms: i64,
         now_wall_ms: i64,
     ) {
-        let Some(record) = self.visible.get(key) else { return };
+        let Some(record) = self.visible.records.get(key) else { return };
         let Some(provider) = providers.iter().find(|provider| provider.name == key.provider) else { return };
         if provider.find(url).is_some() || provider.has_swept(url) {
             return;
@@ -277,8 +274,8 @@ impl Judge {
         self.paused.get(&provider).is_some_and(|until_ms| *until_ms > now_ms)
     }
 
-    pub(crate) fn visible(&self) -> &BTreeMap<EntryKey, Arc<Record>> {
-        &self.visible
+    pub(crate) fn visible(&self) -> &Records {
+        &self.visible.records
     }
 
     /// The end of the run: whatever is amiss is summed up.
@@ -291,39 +288,6 @@ impl Judge {
 
 pub(crate) fn name(key: &EntryKey) -> String {
     format!("{} at {}", key.path, key.provider)
-}
-
-/// The entries whose records are not the same ones.
-fn differences(
-    old: &BTreeMap<EntryKey, Arc<Record>>,
-    new: &BTreeMap<EntryKey, Arc<Record>>,
-) -> Vec<EntryKey> {
-    same_entries(old, new).unwrap_or_else(|| {
-        let all: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-        let is_same = |key| match (old.get(key), new.get(key)) {
-            (Some(record), Some(same)) => Arc::ptr_eq(record, same),
-            _ => false,
-        };
-        all.into_iter().filter(|key| !is_same(*key)).cloned().collect()
-    })
-}
-
-/// The same where both have the same entries, as they mostly do. A record belongs to one entry alone, so that a key is
-/// looked at only beside a record that changed.
-fn same_entries(
-    old: &BTreeMap<EntryKey, Arc<Record>>,
-    new: &BTreeMap<EntryKey, Arc<Record>>,
-) -> Option<Vec<EntryKey>> {
-    if old.len() != new.len() {
-        return None;
-    }
-    let mut changed = Vec::new();
-    for ((key, record), (other, same)) in old.iter().zip(new) {
-        if !Arc::ptr_eq(record, same) {
-            changed.push((key == other).then(|| key.clone())?);
-        }
-    }
-    Some(changed)
 }
 
 fn urls(record: &Record) -> impl Iterator<Item = (&str, Place)> {

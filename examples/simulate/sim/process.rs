@@ -193,7 +193,7 @@ impl World<'_> {
             Err(UploadError::NoSource(_)) => "no source",
             Err(UploadError::Cancelled) => "cancelled",
         };
-        self.note(format_args!("outcome {} {answer}", name(&order.key)));
+        self.note(format_args!("outcome {} {answer}", order.key));
         if let Err(UploadError::Provider(failure)) = result {
             self.hear_wish(&order.key, failure);
         }

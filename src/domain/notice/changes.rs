@@ -1,20 +1,19 @@
 //! What readers of the state file find now and did not find before.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Change, Published};
 use crate::domain::asset::EntryKey;
+use crate::domain::records::Records;
 use crate::domain::state::{Record, State};
 
-/// Every entry whose record is another one than before, or is there no more. Records that are shared between the two
-/// states cost one comparison.
+/// Every entry whose record is another one than before, or is there no more.
 pub(super) fn differing<'s>(
     before: &'s State,
     after: &'s State,
 ) -> impl Iterator<Item = (&'s EntryKey, Option<&'s Record>, Option<&'s Record>)> {
-    Merge { before: before.records.iter().peekable(), after: after.records.iter().peekable() }
+    let record = |record: Option<&'s Arc<Record>>| record.map(|record| &**record);
+    before.records.differences(&after.records).map(move |(key, was, is)| (key, record(was), record(is)))
 }
 
 /// What changed for readers of an entry, if anything did.
@@ -27,41 +26,7 @@ pub(super) fn change(before: Option<&Record>, after: Option<&Record>) -> Option<
     (!change.is_none()).then_some(change)
 }
 
-type Records<'s> = std::iter::Peekable<std::collections::btree_map::Iter<'s, EntryKey, Arc<Record>>>;
-
-struct Merge<'s> {
-    before: Records<'s>,
-    after: Records<'s>,
-}
-
-impl<'s> Iterator for Merge<'s> {
-    type Item = (&'s EntryKey, Option<&'s Record>, Option<&'s Record>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let order = match (self.before.peek(), self.after.peek()) {
-                (None, None) => return None,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((before, _)), Some((after, _))) => before.cmp(after),
-            };
-            let before = if order == Ordering::Greater { None } else { self.before.next() };
-            let after = if order == Ordering::Less { None } else { self.after.next() };
-            let record = |side: Option<(&'s EntryKey, &'s Arc<Record>)>| side.map(|(_, record)| &**record);
-            match (before, after) {
-                (Some((_, before)), Some((_, after))) if Arc::ptr_eq(before, after) => {}
-                (Some((key, _)), _) | (None, Some((key, _))) => {
-                    return Some((key, record(before), record(after)));
-                }
-                (None, None) => return None,
-            }
-        }
-    }
-}
-
 /// The records of a state that tell of a trouble.
-pub(super) fn troubled(
-    records: &BTreeMap<EntryKey, Arc<Record>>,
-) -> impl Iterator<Item = (&EntryKey, &Record)> {
+pub(super) fn troubled(records: &Records) -> impl Iterator<Item = (&EntryKey, &Record)> {
     records.iter().map(|(key, record)| (key, &**record)).filter(|(_, record)| record.trouble.is_some())
 }

@@ -76,7 +76,7 @@ impl Entries {
         self.slots.values()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&EntryKey, &Entry)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&EntryKey, &Entry)> + Clone {
         self.order.iter().map(|(key, slot)| (key, &self.slots[*slot]))
     }
 

@@ -14,6 +14,7 @@ use crate::domain::guard::Folder;
 use crate::domain::lease::on_steady_clock;
 use crate::domain::manifest;
 use crate::domain::observation::{Coverage, Hint, Observation, RootHealth, ScanReport, ScanRequest};
+use crate::domain::records::Records;
 use crate::domain::state::Record;
 use crate::domain::time::{Now, Timestamp};
 
@@ -91,7 +92,7 @@ impl Files {
     /// second decision after the first look.
     ///
     /// Where the records of one file disagree, as after a crash between two receipts, nothing is presumed.
-    pub(super) fn remember(&mut self, records: &BTreeMap<EntryKey, Arc<Record>>, now: Now) {
+    pub(super) fn remember(&mut self, records: &Records, now: Now) {
         let state = |(key, record): (&EntryKey, &Arc<Record>)| {
             let since = record.missing_since.map(|since| on_steady_clock(since, now).min(now.steady));
             let observation = match (&record.current, &record.trouble, since) {

@@ -204,7 +204,7 @@ impl Reconciler {
             waiting: Waiting::default(),
             orphaned: false,
             retirement: Retirement::new(state.root),
-            recording: Recording::new(state.lineage, state.serial),
+            recording: Recording::new(state.lineage, state.serial, state.records.shared_keys().clone()),
             clock_offset_ms: offset_ms(now),
             started: now.steady,
             stopping: false,
@@ -213,8 +213,11 @@ impl Reconciler {
             reviews: 0,
         };
         this.files.remember(&state.records, now);
-        this.entries =
-            state.records.into_iter().map(|(key, record)| (key, Entry::recorded(record))).collect();
+        this.entries = state
+            .records
+            .iter()
+            .map(|(key, record)| (key.clone(), Entry::recorded(record.clone())))
+            .collect();
         // Nothing is wrong with an account that nobody has asked for anything yet.
         drop(this.apply_manifest(now));
         this

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Effect, Event, Reconciler, Turn};
 use crate::domain::asset::EntryKey;
+use crate::domain::records::{Keys, Records};
 use crate::domain::retry::Gate;
 use crate::domain::state::{Change, State};
 use crate::domain::time::Timestamp;
@@ -27,6 +28,8 @@ pub(super) enum Visible {
 pub(super) struct Recording {
     lineage: Arc<str>,
     serial: u64,
+    /// The entries of the last snapshot, which the next one shares where they are the same ones.
+    listed: Keys,
     /// Entries whose record the journal does not have yet.
     unsaved: BTreeSet<EntryKey>,
     /// How many batches the journal is taking.
@@ -57,10 +60,11 @@ pub struct LastWords {
 }
 
 impl Recording {
-    pub(super) fn new(lineage: Arc<str>, serial: u64) -> Self {
+    pub(super) fn new(lineage: Arc<str>, serial: u64, listed: Keys) -> Self {
         Self {
             lineage,
             serial,
+            listed,
             unsaved: BTreeSet::new(),
             journalling: 0,
             publish_at: None,
@@ -215,16 +219,13 @@ impl Reconciler {
 
     /// Everything that is known, as readers get it. Cheap: records are shared, not copied.
     #[must_use]
-    pub fn state(&self) -> State {
-        let recorded = |(key, entry): (&EntryKey, &super::Entry)| Some((key.clone(), entry.record.clone()?));
-        // One allocation where a map that fills itself from a filter makes a dozen, of all that was copied before.
-        let mut records = Vec::with_capacity(self.entries.len());
-        records.extend(self.entries.iter().filter_map(recorded));
+    pub fn state(&mut self) -> State {
+        let recorded = self.entries.iter().filter_map(|(key, entry)| Some((key, entry.record.as_ref()?)));
         State {
+            records: Records::sharing(&mut self.recording.listed, recorded),
             lineage: self.recording.lineage.clone(),
             serial: self.recording.serial,
             root: self.retirement.root(),
-            records: records.into_iter().collect(),
         }
     }
 

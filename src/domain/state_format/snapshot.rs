@@ -1,6 +1,5 @@
 //! The state file.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::entry::{EntryIn, EntryOut, Shared, Text};
 use super::seal::{Form, Seal};
 use crate::domain::asset::{EntryKey, ProviderName, RelPath};
 use crate::domain::observation::RootIdentity;
+use crate::domain::records::Records;
 use crate::domain::state::{Record, State};
 
 /// The format that this version writes, and the only one that it reads.
@@ -60,8 +60,6 @@ struct SnapshotOut<'a> {
     root: Option<RootIdentity>,
     media: MediaOut<'a>,
 }
-
-type Records = BTreeMap<EntryKey, Arc<Record>>;
 
 /// path -> provider -> record, out of a map that has both in its key.
 struct MediaOut<'a>(&'a Records);
@@ -286,7 +284,6 @@ impl<'de> Visitor<'de> for MediaSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Records, A::Error> {
-        // Collected first: a map is built from sorted entries several times faster than by inserting each.
         let mut entries = Vec::new();
         while let Some(Text(path)) = map.next_key()? {
             let path = RelPath::new(&path).map_err(A::Error::custom)?;

@@ -173,7 +173,7 @@ pub(crate) fn any_state() -> impl Strategy<Value = State> {
             lineage: lineage.into(),
             serial,
             root: root.map(|(device, inode)| RootIdentity { device, inode }),
-            records,
+            records: records.into_iter().collect(),
         },
     )
 }

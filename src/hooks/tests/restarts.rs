@@ -17,7 +17,7 @@ impl Life {
         // Something is kept alive at the account.
         let current = handle(b"1", Timestamp::from_unix_ms(0), &LeaseTerms::new(LONG, None));
         let record = Arc::new(Record { current: Some(current), ..Record::default() });
-        let records = [(key("a", "plivo"), record)].into();
+        let records = [(key("a", "plivo"), record)].into_iter().collect();
         observer.readers().unwrap()(&State { lineage: "l".into(), serial: 1, root: None, records });
         Self { hooks, observer }
     }

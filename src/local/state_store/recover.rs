@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::journal::Generation;
 use super::note::Note;
 use super::{JOURNAL_FILE, Loaded, OLDER_JOURNAL_FILE, PREVIOUS_FILE, STATE_FILE, StoreError};
+use crate::domain::records::Records;
 use crate::domain::state::State;
 use crate::domain::state_format::{Line, Shared, decode};
 use crate::local::own_file::{self, Identity};
@@ -184,11 +185,12 @@ fn replay<'a>(
         lineage: lines.clone().last().map_or_else(new_lineage, |line| Arc::clone(&line.lineage)),
         serial: 0,
         root: None,
-        records: BTreeMap::new(),
+        records: Records::default(),
     });
     let mut foreign = 0;
     let mut gaps = Vec::new();
     let mut applied = false;
+    let mut changed = BTreeMap::new();
     for Line { lineage, change } in lines {
         if *lineage != state.lineage {
             foreign += 1;
@@ -198,12 +200,13 @@ fn replay<'a>(
             }
             state.serial = change.serial;
             // A snapshot may hold what was recorded only after it: then its readers lack nothing.
-            let before = match &change.record {
-                Some(record) => state.records.insert(change.key.clone(), Arc::clone(record)),
-                None => state.records.remove(&change.key),
-            };
+            let before = changed.insert(change.key.clone(), change.record.clone());
+            let before = before.unwrap_or_else(|| state.records.get(&change.key).cloned());
             applied |= before != change.record;
         }
+    }
+    if !changed.is_empty() {
+        state.records = state.records.with(changed);
     }
     if foreign > 0 {
         notes.push(Note::OtherHistory { lines: foreign });

@@ -241,7 +241,7 @@ fn what_a_stop_finds_confirmed_is_in_the_last_words() {
     let _ = world.engine.step(world.now, vec![late]);
     let LastWords { state, events, .. } = world.engine.last_words();
     let key = EntryKey { path: path("a.png"), provider: provider("named") };
-    assert!(state.unwrap().records[&key].live().is_some());
+    assert!(state.unwrap().records.get(&key).unwrap().live().is_some());
     assert!(events.iter().any(|event| matches!(event, Event::Uploaded { .. })));
 }
 
@@ -347,11 +347,11 @@ fn a_crash_between_two_receipts_for_one_file_sends_its_old_content_to_nobody() {
     world.write("a.png", b"old");
     world.run(MINUTE);
     let key = EntryKey { path: path("a.png"), provider: provider("numbered") };
-    let before = Arc::clone(&world.published.records[&key]);
+    let before = world.published.records.get(&key).cloned();
     world.write("a.png", b"new");
     world.run(MINUTE);
     // Only the other provider's receipt was recorded. No look shows what the file holds now.
-    world.published.records.insert(key, before);
+    world.published.records = world.published.records.with([(key, before)]);
     world.deaf = true;
     world.sent.clear();
     world.events.clear();

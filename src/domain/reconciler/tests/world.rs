@@ -18,6 +18,7 @@ use crate::domain::manifest::Manifest;
 use crate::domain::observation::{Coverage, Observation, RootHealth, RootIdentity, ScanReport, ScanRequest};
 use crate::domain::plan::Plan;
 use crate::domain::reconciler::{Effect, Input, Mode, Reconciler};
+use crate::domain::records::Records;
 use crate::domain::state::{Record, State};
 use crate::domain::time::{Now, Timestamp};
 
@@ -119,7 +120,7 @@ impl World {
 
     pub(super) fn with_mode(manifest: Manifest, mode: Mode) -> Self {
         let now = Now::at("2026-11-21T16:00:00Z".parse().unwrap());
-        let state = State { lineage: "test".into(), serial: 0, root: None, records: BTreeMap::new() };
+        let state = State { lineage: "test".into(), serial: 0, root: None, records: Records::default() };
         let mut world = Self {
             engine: Reconciler::new(mode, Arc::new(manifest), state.clone(), 7, now),
             now,
@@ -322,13 +323,9 @@ impl World {
             Effect::Record(changes) => {
                 let result = self.write_state();
                 if result.is_ok() {
-                    for change in changes {
-                        self.published.serial = change.serial;
-                        match change.record {
-                            Some(record) => drop(self.published.records.insert(change.key, record)),
-                            None => drop(self.published.records.remove(&change.key)),
-                        }
-                    }
+                    self.published.serial = changes.last().map_or(self.published.serial, |last| last.serial);
+                    let changes = changes.into_iter().map(|change| (change.key, change.record));
+                    self.published.records = self.published.records.with(changes);
                 }
                 self.reply(self.record_takes, Input::Recorded(result));
             }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::records::Records;
+use crate::domain::state::State;
 use crate::domain::state_format::encode;
 use crate::domain::state_format::testing::{key, live};
 
@@ -58,19 +60,8 @@ fn change(serial: u64) -> Change {
 
 /// The state after that change.
 fn state_after(lineage: &Arc<str>, serial: u64) -> State {
-    let mut state = State {
-        lineage: Arc::clone(lineage),
-        serial,
-        root: None,
-        records: std::collections::BTreeMap::new(),
-    };
-    for change in (1..=serial).map(change) {
-        match change.record {
-            Some(record) => drop(state.records.insert(change.key, record)),
-            None => drop(state.records.remove(&change.key)),
-        }
-    }
-    state
+    let changes = (1..=serial).map(change).map(|change| (change.key, change.record));
+    State { lineage: Arc::clone(lineage), serial, root: None, records: Records::default().with(changes) }
 }
 
 /// A folder with both snapshots and both journals: previous 3, current 6, journals 4..6 and 7..9.
