@@ -33,7 +33,10 @@ pub(crate) struct Provider {
     /// How many uploads it takes at once and in a second, as its manifest says.
     pub(crate) concurrency: usize,
     retention_ms: i64,
+    /// By ID: a look at all of them is for IDs.
     media: HashMap<Box<str>, Media>,
+    /// What comes before the ID in each URL.
+    url_prefix: String,
     /// Which of its media it has lost before their time, until they are stored again.
     swept: BTreeMap<Box<str>, i64>,
     /// When such media were stored again: whoever looked just before that rightly says that they are gone.
@@ -58,6 +61,7 @@ impl Provider {
             concurrency,
             retention_ms,
             media: HashMap::new(),
+            url_prefix: format!("https://{name}.example/"),
             swept: BTreeMap::new(),
             restored: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -81,7 +85,16 @@ impl Provider {
     }
 
     pub(crate) fn url(&self, id: &MediaId) -> Box<str> {
-        format!("https://{}.example/{id}", self.name).into()
+        self.url_of(id.as_str())
+    }
+
+    fn url_of(&self, id: &str) -> Box<str> {
+        [&self.url_prefix, id].concat().into()
+    }
+
+    /// Another provider's URL has none.
+    fn id_in<'u>(&self, url: &'u str) -> Option<&'u str> {
+        url.strip_prefix(&self.url_prefix)
     }
 
     /// Decides what becomes of a request that is sent now and may take so long.
@@ -119,7 +132,8 @@ impl Provider {
     pub(crate) fn store(&mut self, url: &str, bytes: &Bytes, now_ms: i64, rng: &mut Rng) -> i64 {
         self.stored += 1;
         let dies_at_ms = now_ms + self.retention_ms - rng.i64(0..EARLY_MS);
-        self.media.insert(url.into(), Media { hash: ContentHash::of(bytes), dies_at_ms });
+        let id = self.id_in(url).expect("a provider is given its own URLs");
+        self.media.insert(id.into(), Media { hash: ContentHash::of(bytes), dies_at_ms });
         if self.swept.remove(url).is_some() {
             self.restored.insert(url.into(), now_ms);
         }
@@ -128,7 +142,12 @@ impl Provider {
 
     /// The media behind a URL.
     pub(crate) fn find(&self, url: &str) -> Option<Media> {
-        self.media.get(url).copied()
+        self.media.get(self.id_in(url)?).copied()
+    }
+
+    /// Whether there is a media with this ID.
+    pub(crate) fn holds(&self, id: &MediaId) -> bool {
+        self.media.contains_key(id.as_str())
     }
 
     /// Why a question is not answered at present, if so.
@@ -157,20 +176,22 @@ impl Provider {
     pub(crate) fn expire(&mut self, url: &str, now_ms: i64) -> bool {
         self.swept.retain(|_, until| *until > now_ms);
         self.restored.retain(|_, at_ms| now_ms - *at_ms < ANSWER_AGE_MAX_MS);
-        let ended = self.media.get(url).is_some_and(|media| media.dies_at_ms <= now_ms);
+        let Some(id) = self.id_in(url) else { return false };
+        let ended = self.media.get(id).is_some_and(|media| media.dies_at_ms <= now_ms);
         if ended {
-            self.media.remove(url);
+            self.media.remove(id);
         }
         ended
     }
 
     /// Loses some media; says which.
     pub(crate) fn lose(&mut self, percent: u8, rng: &mut Rng) -> Vec<Box<str>> {
-        let mut urls: Vec<Box<str>> = self.media.keys().cloned().collect();
-        urls.sort_unstable();
-        urls.retain(|_| rng.u8(0..100) < percent);
-        for url in &urls {
-            if let Some(media) = self.media.remove(url) {
+        let mut ids: Vec<Box<str>> = self.media.keys().cloned().collect();
+        ids.sort_unstable();
+        ids.retain(|_| rng.u8(0..100) < percent);
+        let urls: Vec<Box<str>> = ids.iter().map(|id| self.url_of(id)).collect();
+        for (id, url) in ids.iter().zip(&urls) {
+            if let Some(media) = self.media.remove(id) {
                 // It stays lost as long as anybody may count on it.
                 self.swept.insert(url.clone(), media.dies_at_ms + self.retention_ms);
             }

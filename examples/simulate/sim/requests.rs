@@ -54,7 +54,7 @@ impl World<'_> {
     /// An upload is to be made.
     pub(super) fn order(&mut self, order: Box<Order>) {
         let number = number_of(&order.key);
-        self.note(format_args!("upload {} {}", name(&order.key), order.reason.as_str()));
+        self.note(format_args!("upload {} {}", order.key, order.reason.as_str()));
         self.judge.upload_begins(&order.key, self.now_ms);
         self.bound.request(number);
         let provider = &self.providers[usize::from(number)];
@@ -124,7 +124,7 @@ impl World<'_> {
         let failure = provider.silence();
         let see = |expected: &Expected| match &failure {
             Some(_) => Sight::Unknown,
-            None if provider.find(&provider.url(&expected.id)).is_some() => Sight::Present,
+            None if provider.holds(&expected.id) => Sight::Present,
             None => Sight::Gone,
         };
         let sights = inspection.expected.iter().map(see).collect();
