@@ -48,9 +48,9 @@ pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
 
 /// Credentials, the files that are there, and whether all of it can be kept alive.
 fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
-    let addresses = workspace.manifest.hooks.iter();
-    let addresses = addresses.flat_map(|options| hooks::unresolved(options, &ProcessEnvironment));
-    let problems = unresolved(&workspace.manifest).into_iter().chain(addresses);
+    let targets = workspace.manifest.hooks.iter();
+    let targets = targets.flat_map(|options| hooks::unresolved(options, &ProcessEnvironment));
+    let problems = unresolved(&workspace.manifest).into_iter().chain(targets);
     let mut findings: Vec<Finding> =
         problems.map(|message| Finding::Credential { severity: "error", message }).collect();
     let (mut engine, now) = workspace.looked_at()?;

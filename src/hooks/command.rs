@@ -2,10 +2,12 @@
 //!
 //! A program that does not end in time is killed with everything that it started and that stayed in its group.
 
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::fs::Access;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -44,9 +46,26 @@ pub(super) async fn run(
     }
 }
 
+/// Why a program cannot be started as things are, where that shows without starting it.
+pub(super) fn obstacle(program: &Path) -> Option<String> {
+    if program.is_absolute() {
+        return find(program).err().map(|source| clean(&source.to_string()));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| PATH_WHERE_NONE_IS_SET.into());
+    let found = std::env::split_paths(&folders).any(|folder| find(&folder.join(program)).is_ok());
+    (!found).then(|| "no folder of $PATH has a program of that name".to_owned())
+}
+
+fn find(program: &Path) -> io::Result<()> {
+    if program.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(rustix::fs::access(program, Access::EXEC_OK)?)
+}
+
 /// Feeds the program and listens to what it complains of, until it ends. Whoever else holds its standard error open
 /// is not waited for.
-async fn attend(child: &mut Child, payload: &[u8], said: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
+async fn attend(child: &mut Child, payload: &[u8], said: &mut Vec<u8>) -> io::Result<ExitStatus> {
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let feed = async {
         // A program need not read what it is told.
@@ -111,6 +130,8 @@ impl Drop for Group {
     }
 }
 
+/// Where `execvp(3)` looks without the variable.
+const PATH_WHERE_NONE_IS_SET: &str = "/bin:/usr/bin";
 /// How much of what a program complains of is kept, in bytes.
 const WORDS_MAX: usize = 2048;
 /// How long the end of its standard error is waited for after its own end.

@@ -301,7 +301,7 @@ impl Desk {
             return;
         };
         self.timeout = options.timeout;
-        self.look_for_addresses(&options);
+        self.look_for_targets(&options);
         let before = std::mem::take(&mut self.lines);
         let (stay, mut others): (Vec<Line>, Vec<Line>) =
             before.into_iter().partition(|line| options.hooks.contains(&line.hook));
@@ -348,8 +348,8 @@ impl Desk {
         }
     }
 
-    /// An address that leads nowhere is told now, and not only when there is something to tell.
-    fn look_for_addresses(&self, options: &HookOptions) {
+    /// A program or an address that is not there is told now, and not only when there is something to tell.
+    fn look_for_targets(&self, options: &HookOptions) {
         let (runner, options) = (self.runner.clone(), options.clone());
         tokio::task::spawn_blocking(move || {
             for problem in runner.unresolved(&options) {

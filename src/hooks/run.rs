@@ -114,7 +114,7 @@ impl Runner {
         Self { lookups, http: webhook::client(), environment: Environment::new(state_file, manifest) }
     }
 
-    /// Addresses that cannot be found at present, and why; may wait for a disk.
+    /// Programs and addresses that cannot be found at present, and why; may wait for a disk.
     pub(super) fn unresolved(&self, options: &HookOptions) -> Vec<String> {
         unresolved(options, &*self.lookups)
     }
@@ -164,18 +164,21 @@ pub(crate) fn label(target: &Target) -> String {
     }
 }
 
-/// Addresses that cannot be found at present, and why; one line each.
+/// Programs and addresses that cannot be found at present, and why; one line each. May wait for a disk.
 #[must_use]
 pub(crate) fn unresolved(options: &HookOptions, lookups: &dyn Lookups) -> Vec<String> {
-    let problem = |setting: &Setting| match resolve(setting, lookups) {
-        Ok(text) => webhook_address(text.expose_secret()).err().map(|wrong| format!("the address {wrong}")),
-        Err(problem) => Some(problem.to_string()),
-    };
-    let problems = options.hooks.iter().filter_map(|hook| match &hook.target {
-        Target::Webhook(setting) => {
-            problem(setting).map(|why| format!("[hook]: {}: {why}", hook.topic.key()))
+    let problem = |target: &Target| match target {
+        Target::Webhook(setting) => match resolve(setting, lookups) {
+            Ok(text) => {
+                webhook_address(text.expose_secret()).err().map(|wrong| format!("the address {wrong}"))
+            }
+            Err(problem) => Some(problem.to_string()),
+        },
+        Target::Command { program, .. } => {
+            command::obstacle(program).map(|why| format!("{} cannot be started: {why}", program.display()))
         }
-        Target::Command { .. } => None,
-    });
-    problems.collect()
+    };
+    let hooks = options.hooks.iter();
+    let problems = hooks.filter_map(|hook| Some((hook.topic.key(), problem(&hook.target)?)));
+    problems.map(|(key, why)| format!("[hook]: {key}: {why}")).collect()
 }

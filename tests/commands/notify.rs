@@ -77,6 +77,26 @@ fn what_cannot_be_tried_is_said_with_a_remedy() {
 }
 
 #[test]
+fn check_finds_programs_that_cannot_be_started() {
+    let check = |command: &str| {
+        let stage = stage(&format!("on_risk = {{ command = [{command:?}, \"secret-argument\"] }}"));
+        write(&stage.above.path().join("hook"), "#!/bin/sh\n");
+        stage.run(["check", "--config", "../config.toml"]).never_says("secret-argument")
+    };
+    for (command, why) in [
+        ("./missing", "/missing cannot be started: No such file"),
+        ("./hook", "/hook cannot be started: Permission denied"),
+        ("/tmp", "/tmp cannot be started: is a directory"),
+        ("no-such-program", "no-such-program cannot be started: no folder of $PATH has"),
+    ] {
+        check(command).exits(3).says("[hook]: on_risk: ").says(why);
+    }
+    for command in ["/bin/sh", "sh"] {
+        check(command).exits(0).says("ok");
+    }
+}
+
+#[test]
 fn a_pass_runs_no_hooks() {
     let stage = stage("on_change = { command = [\"touch\", \"/dev/null/ran\"] }");
     stage.write("media.toml", "version = 1\n[[media]]\nfile = \"logo.png\"\nto = \"bandwidth\"\n");
