@@ -29,6 +29,10 @@ pub(super) fn run(global: &Global, options: &Url) -> Result<Exit, Exit> {
     };
     let keys: Vec<&EntryKey> = state.records.keys().filter(wanted).collect();
     match keys.as_slice() {
+        [] if !workspace.manifest.rules.is_empty() && workspace.manifest.selected(&path).is_empty() => {
+            fail(&format!("nothing is published for {path}, and no rule of the manifest names it"));
+            Err(Exit::NotAlive)
+        }
         [] => {
             fail(&format!("nothing is published for {path}; `mediakeep plan` says what is known about it"));
             Err(Exit::NotAlive)
