@@ -52,6 +52,13 @@ fn idle_turn(bencher: Bencher<'_, '_>, entries: usize) {
     bencher.bench_local(|| engine.step(now, Vec::new()).effects.len());
 }
 
+/// What a publication costs the loop: everything that is recorded, made ready to be written elsewhere, and dropped again.
+#[divan::bench(args = SIZES)]
+fn snapshot(bencher: Bencher<'_, '_>, entries: usize) {
+    let (mut engine, _, _) = settled(entries);
+    bencher.bench_local(|| engine.state().records.len());
+}
+
 /// What those who look on are shown, made and dropped again: the most that a change costs the loop on their behalf, and
 /// no more often than a fiftieth of its time allows.
 #[divan::bench(args = SIZES)]
