@@ -31,7 +31,7 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many seeds.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Entries in each run.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(8..))]
