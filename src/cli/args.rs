@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Keeps uploaded media alive at providers that throw it away.
@@ -32,8 +33,26 @@ pub(super) fn command() -> clap::Command {
 /// # Errors
 /// What is wrong with it; a wish for help is an error, too.
 pub(super) fn parse() -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches()?)
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    Cli::from_arg_matches(&matches.map_err(|error| name_empty_variable(error, &mut command))?)
 }
+
+/// An empty variable does not count as none: where it names the config, its accounts must not become the manifest's
+/// business by a slip in a script. So it is an error, which clap tells of an option that nobody typed.
+fn name_empty_variable(error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return error };
+    let is_empty = |variable| std::env::var_os(variable).is_some_and(|value| value.is_empty());
+    match VARIABLES.iter().find(|(name, variable)| option.starts_with(name) && is_empty(variable)) {
+        Some((_, variable)) => {
+            command.error(error.kind(), format!("${variable} is empty; name a file in it, or unset it"))
+        }
+        None => error,
+    }
+}
+
+/// The options that a variable can give, too.
+const VARIABLES: [(&str, &str); 2] = [("--manifest", "MEDIAKEEP_MANIFEST"), ("--config", "MEDIAKEEP_CONFIG")];
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]

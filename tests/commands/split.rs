@@ -113,7 +113,12 @@ fn the_environment_names_both_files_and_arguments_go_first() {
     from(&gone, &["status"]).exits_without_data(3).says("/nowhere.toml").says("MEDIAKEEP_CONFIG");
     from(&gone, &["status", "--config", config.to_str().unwrap()]).exits(0);
     // An empty variable is a mistake, and no way to have no config.
-    Run::of(stage.command().env("MEDIAKEEP_CONFIG", "").arg("status")).exits_without_data(2).says("--config");
+    for name in ["MEDIAKEEP_MANIFEST", "MEDIAKEEP_CONFIG"] {
+        let empty = [(name, Path::new(""))];
+        from(&empty, &["status"]).exits_without_data(2).says(&format!("${name} is empty"));
+        from(&empty, &["--version"]).exits(0);
+    }
+    from(&both, &["status", "--config", ""]).exits_without_data(2).never_says("is empty");
 }
 
 #[test]
