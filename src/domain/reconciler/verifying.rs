@@ -76,9 +76,10 @@ impl Account {
 
     /// Whether a look is due now. Plans the first one: in the last quarter of an interval after the start, so that
     /// restarts are no reason for more looks, and at another moment for each account and process.
-    fn is_look_due(&mut self, phase: f64, steady: Timestamp) -> bool {
+    fn is_look_due(&mut self, phase: impl FnOnce() -> f64, steady: Timestamp) -> bool {
         let Some(every) = self.verify_every() else { return false };
-        let due_at = *self.verifying.due_at.get_or_insert_with(|| steady + (every / 4).mul_f64(3.0 + phase));
+        let first = || steady + (every / 4).mul_f64(3.0 + phase());
+        let due_at = *self.verifying.due_at.get_or_insert_with(first);
         let free = self.paused_until.is_none_or(|until| until <= steady) && self.breaker.open_for().is_none();
         due_at <= steady && free && !self.verifying.under_way
     }
@@ -109,7 +110,7 @@ impl Reconciler {
         let steady = turn.now.steady;
         let mut due = Vec::new();
         for (name, account) in &mut self.accounts {
-            if account.is_look_due(phase(self.seed, name), steady) {
+            if account.is_look_due(|| phase(self.seed, name), steady) {
                 due.push(name.clone());
             }
         }
