@@ -181,12 +181,9 @@ fn a_provider_that_never_answers_is_given_up() {
 fn a_provider_that_is_not_there_is_4() {
     let stage = Stage::new();
     stage.write("logo.png", b"logo");
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    stage.manifest(&format!(
-        "{}{}",
-        bandwidth_at(&format!("http://{closed}"), ""),
-        file("logo.png", "bandwidth")
-    ));
+    // A port that no other test is ever given.
+    let account = bandwidth_at("http://127.0.0.1:1", "");
+    stage.manifest(&format!("{account}{}", file("logo.png", "bandwidth")));
     stage.run(["sync"]).exits_without_data(4).says("cannot reach Bandwidth");
     assert_eq!(stage.entry("logo.png", "bandwidth")["problem"]["kind"], "unreachable");
     stage.run(["status"]).exits(4).prints("failing").prints("3 attempts");

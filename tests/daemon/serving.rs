@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mediakeep::domain::time::Timestamp;
@@ -36,9 +37,15 @@ fn ask(address: &str, path: &str) -> Reply {
     ask_on(TcpStream::connect(address).unwrap(), address, path)
 }
 
-/// An address where nobody listens at this moment.
+/// An address where nobody listens. Its port lies below those that the system hands out, so that no other test is given
+/// it in the meantime.
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut addresses = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        format!("127.0.0.1:{}", 20_000 + number % 10_000)
+    });
+    addresses.by_ref().take(1_000).find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
 fn until_status(stage: &Stage, address: &str, path: &str, status: u16) -> Reply {
