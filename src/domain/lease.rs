@@ -173,6 +173,15 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_a_minute_and_time_for_its_bytes_but_no_more_than_a_quarter_of_the_margin() {
+        let two_days = LeaseTerms::new(hours(48), None);
+        assert_eq!(two_days.time_limit(0), Duration::from_secs(60));
+        assert_eq!(two_days.time_limit(3_200_000), Duration::from_secs(160));
+        let minutes = LeaseTerms::new(Duration::from_secs(480), None);
+        assert_eq!(minutes.time_limit(0), minutes.margin / 4);
+    }
+
+    #[test]
     fn ten_seconds_of_retention_leave_room_for_every_moment() {
         let terms = LeaseTerms::new(Duration::from_secs(10), None);
         assert!(terms.tick() < terms.urgent_window());
