@@ -53,6 +53,22 @@ fn a_script_survives_its_text() {
     assert_eq!(Script::from_text(&script.to_text()).unwrap(), script);
 }
 
+#[test]
+fn a_script_by_hand_that_cannot_be_played_is_refused_with_a_reason() {
+    let refused = |script: Script| Script::from_text(&script.to_text()).unwrap_err();
+    let with = |what| Script { scenes: vec![Scene { at_s: 7, what }], ..quiet(8, 2) };
+    assert!(
+        refused(with(What::EarlySweep { provider: 2, percent: 1 })).contains("the scene at 7 s: there are")
+    );
+    let (trouble, minutes) = (Trouble::Refuses, 1);
+    assert!(refused(with(What::Provider { provider: 2, trouble, minutes })).contains("providers 0 and 1"));
+    assert!(refused(with(What::Clock { jump_s: i64::MIN, minutes })).contains("a clock jumps by"));
+    for script in [quiet(7, 2), quiet(8, 0)] {
+        assert!(refused(script).contains("at least 8 entries and one day"));
+    }
+    assert!(Script::from_text("{\"seed\": 1}").unwrap_err().contains("entries"));
+}
+
 fn quiet(entries: u32, days: u32) -> Script {
     Script { seed: 1, entries, days, server_named: true, scenes: Vec::new() }
 }

@@ -20,7 +20,7 @@ use clap::Parser;
 use sim::control::Control;
 use sim::generate;
 use sim::judge::Totals;
-use sim::script::Script;
+use sim::script::{ENTRIES_MIN, Script};
 use sim::shrink::shrink;
 use sim::world::{Options, Report, moment, play};
 
@@ -34,7 +34,7 @@ struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Entries in each run.
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(8..))]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(i64::from(ENTRIES_MIN)..))]
     entries: u32,
     /// Days in each run.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(2..))]

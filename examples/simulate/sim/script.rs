@@ -122,6 +122,10 @@ pub(crate) enum Crash {
 }
 
 pub(crate) const DAY_S: u64 = 86_400;
+/// Fewer would leave nothing to happen to.
+pub(crate) const ENTRIES_MIN: u32 = 8;
+/// A thousand years.
+const JUMP_MAX_S: u64 = 1000 * 365 * DAY_S;
 /// The providers, by number.
 pub(crate) const CLIENT_NAMED: u8 = 0;
 pub(crate) const SERVER_NAMED: u8 = 1;
@@ -142,7 +146,31 @@ impl Script {
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let mut script: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         script.scenes.sort_by_key(|scene| scene.at_s);
+        script.check()?;
         Ok(script)
+    }
+
+    /// What people write can ask for more than there is.
+    fn check(&self) -> Result<(), String> {
+        if self.entries < ENTRIES_MIN || self.days == 0 {
+            return Err(format!("a run has at least {ENTRIES_MIN} entries and one day"));
+        }
+        for Scene { at_s, what } in &self.scenes {
+            match what {
+                What::Provider { provider, .. } | What::EarlySweep { provider, .. }
+                    if *provider > SERVER_NAMED =>
+                {
+                    return Err(format!(
+                        "the scene at {at_s} s: there are providers 0 and 1, not {provider}"
+                    ));
+                }
+                What::Clock { jump_s, .. } if jump_s.unsigned_abs() > JUMP_MAX_S => {
+                    return Err(format!("the scene at {at_s} s: a clock jumps by {JUMP_MAX_S} s at most"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn length_ms(&self) -> i64 {
