@@ -151,6 +151,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_uploaded_together_is_renewed_apart_and_always_at_the_same_moment() {
+        let terms = LeaseTerms::new(hours(48), None);
+        let now = Now::at(Timestamp::from_unix_ms(1_000_000_000));
+        let handle = handle(b"x", now.wall, &terms);
+        let earlier = |number: u32| {
+            let key = key(&format!("f{number}"), "plivo");
+            let schedule = terms.schedule(&key, &handle, now);
+            assert_eq!(terms.schedule(&key, &handle, now), schedule);
+            (handle.expires_at - terms.margin).saturating_since(schedule.renew_at)
+        };
+        let tenth = terms.life / 100;
+        let mut in_each_tenth = [0; 10];
+        for number in 0..1_000 {
+            in_each_tenth[(earlier(number).as_millis() / tenth.as_millis()).min(9) as usize] += 1;
+        }
+        assert!(in_each_tenth.iter().all(|count| (60..140).contains(count)), "{in_each_tenth:?}");
+        // Each upload at another moment, or else those that met once would meet each time.
+        let next = Handle { uploaded_at: handle.uploaded_at + hours(24), ..handle.clone() };
+        assert_ne!(terms.jitter(&key("f0", "plivo"), &handle), terms.jitter(&key("f0", "plivo"), &next));
+    }
+
+    #[test]
     fn the_earlier_of_wall_clock_and_boot_time_counts_for_a_renewal_and_boot_time_alone_for_a_lapse() {
         let terms = LeaseTerms::new(hours(48), None);
         let start = Timestamp::from_unix_ms(1_000_000_000_000);
