@@ -85,7 +85,7 @@ pub(crate) struct Judge {
     pub(crate) totals: Totals,
     pub(crate) violations: Vec<Violation>,
     /// What readers see.
-    visible: Arc<State>,
+    visible: BTreeMap<EntryKey, Arc<Record>>,
     /// Who shows a URL. Only ever asked for one, so order is no matter.
     by_url: HashMap<Box<str>, Vec<(EntryKey, Place)>>,
     /// Since when an entry's URL has not stood as it should.
@@ -116,24 +116,24 @@ impl Judge {
     }
 
     /// Readers see another state from now on. `trusted` says whether the wall clock has been right for long.
-    pub(crate) fn show(&mut self, state: &Arc<State>, providers: &[Provider], now_ms: i64, trusted: bool) {
+    pub(crate) fn show(&mut self, state: &State, providers: &[Provider], now_ms: i64, trusted: bool) {
         self.totals.publications += 1;
-        let before = std::mem::replace(&mut self.visible, Arc::clone(state));
-        for (key, old, new) in before.records.differences(&state.records) {
-            self.replace(key, old, new, providers, now_ms, trusted);
+        let changed = differences(&self.visible, &state.records);
+        for (key, new) in changed {
+            self.replace(&key, new, providers, now_ms, trusted);
         }
     }
 
     fn replace(
         &mut self,
         key: &EntryKey,
-        old: Option<&Arc<Record>>,
-        new: Option<&Arc<Record>>,
+        new: Option<Arc<Record>>,
         providers: &[Provider],
         now_ms: i64,
         trusted: bool,
     ) {
-        for (url, place) in old.into_iter().flat_map(|record| urls(record)) {
+        let old = self.visible.remove(key);
+        for (url, place) in old.iter().flat_map(|record| urls(record)) {
             if let Some(shown) = self.by_url.get_mut(url) {
                 shown.retain(|(other, at)| (other, *at) != (key, place));
                 if shown.is_empty() {
@@ -141,23 +141,26 @@ impl Judge {
                 }
             }
         }
-        if old.into_iter().chain(new).any(|record| record.retired_at.is_some()) {
+        if old.iter().chain(&new).any(|record| record.retired_at.is_some()) {
             self.retired.insert(key.clone(), now_ms);
         }
-        let lapsed = |record: &&Arc<Record>| record.current.is_some() && record.live().is_none();
-        let was_live = old.is_some_and(|record| record.live().is_some());
+        let lapsed = |record: &Arc<Record>| record.current.is_some() && record.live().is_none();
+        let was_live = old.as_ref().is_some_and(|record| record.live().is_some());
         if was_live && new.as_ref().is_some_and(lapsed) {
             self.totals.lapses += 1;
-            let url = old.and_then(|record| record.live()?.url.as_deref());
+            let url = old.as_ref().and_then(|record| record.live()?.url.as_deref());
             // What its provider lost is rightly taken back.
             let lost = url
                 .is_some_and(|url| providers.iter().any(|provider| provider.has_swept_lately(url, now_ms)));
             if trusted && !lost && !self.was_retired(key, now_ms) {
-                self.object(now_ms, Rule::NoLapse, format!("{} was told to have lapsed", name(key)));
+                self.object(now_ms, Rule::NoLapse, format!("{key} was told to have lapsed"));
             }
         }
-        for (url, place) in new.into_iter().flat_map(|record| urls(record)) {
-            self.by_url.entry(url.into()).or_default().push((key.clone(), place));
+        if let Some(new) = new {
+            for (url, place) in urls(&new) {
+                self.by_url.entry(url.into()).or_default().push((key.clone(), place));
+            }
+            self.visible.insert(key.clone(), new);
         }
         self.look_at(key, providers, now_ms);
     }
@@ -177,7 +180,7 @@ impl Judge {
     /// Compares what an entry shows with what is there.
     fn look_at(&mut self, key: &EntryKey, providers: &[Provider], now_ms: i64) {
         let standing =
-            self.visible.records.get(key).map_or(Standing::Fine, |record| standing(key, record, providers));
+            self.visible.get(key).map_or(Standing::Fine, |record| standing(key, record, providers));
         let before = self.amiss.get(key).map_or(Standing::Fine, |(before, _)| *before);
         if before == standing {
             return;
@@ -188,10 +191,10 @@ impl Judge {
         }
         match standing {
             Standing::Dead if self.was_retired(key, now_ms) => {}
-            Standing::Dead => self.object(now_ms, Rule::UrlAlive, format!("{} is dead", name(key))),
+            Standing::Dead => self.object(now_ms, Rule::UrlAlive, format!("{key} is dead")),
             Standing::WrongBytes => {
                 self.totals.wrong_bytes += 1;
-                self.object(now_ms, Rule::BytesAsRecorded, format!("{} has other bytes", name(key)));
+                self.object(now_ms, Rule::BytesAsRecorded, format!("{key} has other bytes"));
             }
             _ => {}
         }
@@ -224,7 +227,7 @@ impl Judge {
         now_ms: i64,
         now_wall_ms: i64,
     ) {
-        let Some(record) = self.visible.records.get(key) else { return };
+        let Some(record) = self.visible.get(key) else { return };
         let Some(provider) = providers.iter().find(|provider| provider.name == key.provider) else { return };
         if provider.find(url).is_some() || provider.has_swept(url) {
             return;
@@ -239,7 +242,7 @@ impl Judge {
                 .map(|previous| previous.expires_at),
         };
         if told.is_some_and(|told| told.unix_ms() > now_wall_ms) {
-            let detail = format!("{} has a URL that died before its expires_at", name(key));
+            let detail = format!("{key} has a URL that died before its expires_at");
             self.object(now_ms, Rule::AliveUntilExpiry, detail);
         }
     }
@@ -247,7 +250,7 @@ impl Judge {
     pub(crate) fn upload_begins(&mut self, key: &EntryKey, now_ms: i64) {
         self.totals.requests += 1;
         if !self.in_flight.insert(key.clone()) {
-            self.object(now_ms, Rule::OneUploadAtOnce, format!("{} has two uploads under way", name(key)));
+            self.object(now_ms, Rule::OneUploadAtOnce, format!("{key} has two uploads under way"));
         }
     }
 
@@ -274,8 +277,8 @@ impl Judge {
         self.paused.get(&provider).is_some_and(|until_ms| *until_ms > now_ms)
     }
 
-    pub(crate) fn visible(&self) -> &Records {
-        &self.visible.records
+    pub(crate) fn visible(&self) -> &BTreeMap<EntryKey, Arc<Record>> {
+        &self.visible
     }
 
     /// The end of the run: whatever is amiss is summed up.
@@ -286,8 +289,38 @@ impl Judge {
     }
 }
 
-pub(crate) fn name(key: &EntryKey) -> String {
-    format!("{} at {}", key.path, key.provider)
+/// The entries whose records are not the same ones, with the new ones. The engine can find that out, too; it is not asked,
+/// because what it overlooked would be overlooked here.
+fn differences(old: &BTreeMap<EntryKey, Arc<Record>>, new: &Records) -> Vec<(EntryKey, Option<Arc<Record>>)> {
+    same_entries(old, new).unwrap_or_else(|| {
+        let new: BTreeMap<_, _> = new.iter().collect();
+        let all: BTreeSet<_> = old.keys().chain(new.keys().copied()).collect();
+        let changed = all.into_iter().filter_map(|key| match (old.get(key), new.get(key).copied()) {
+            (Some(record), Some(same)) if Arc::ptr_eq(record, same) => None,
+            (_, record) => Some((key.clone(), record.cloned())),
+        });
+        changed.collect()
+    })
+}
+
+/// The same where both have the same entries, as they mostly do.
+fn same_entries(
+    old: &BTreeMap<EntryKey, Arc<Record>>,
+    new: &Records,
+) -> Option<Vec<(EntryKey, Option<Arc<Record>>)>> {
+    if old.len() != new.len() {
+        return None;
+    }
+    let mut changed = Vec::new();
+    for ((key, record), (other, same)) in old.iter().zip(new) {
+        if !key.is_identical(other) && key != other {
+            return None;
+        }
+        if !Arc::ptr_eq(record, same) {
+            changed.push((key.clone(), Some(Arc::clone(same))));
+        }
+    }
+    Some(changed)
 }
 
 fn urls(record: &Record) -> impl Iterator<Item = (&str, Place)> {

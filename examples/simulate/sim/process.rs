@@ -16,7 +16,7 @@ use mediakeep::local::state_store::Note;
 
 use super::control::Control;
 use super::disk::Stop;
-use super::judge::{Rule, name};
+use super::judge::Rule;
 use super::manifests::{BANNER, PROVIDERS, RESCAN, WITHOUT_BANNER};
 use super::requests::{self, Limiter};
 use super::script::Crash;
@@ -202,13 +202,13 @@ impl World<'_> {
     fn hear_event(&mut self, event: &Event) {
         let Event::Retired { key, .. } = event else { return };
         self.judge.totals.retirements += 1;
-        self.note(format_args!("retired {}", name(key)));
+        self.note(format_args!("retired {key}"));
         let a_look_ago = self.now_ms - i64::try_from(RESCAN.as_millis()).unwrap_or(0) - 600_000;
         let lately = |at_ms: i64| at_ms >= self.now_ms - 600_000;
         let unlisted = key.path.as_str() == BANNER
             && (self.is_variant(WITHOUT_BANNER) || self.unlisted_until_ms.is_some_and(lately));
         if !unlisted && !self.folder.was_absent_since(&key.path, a_look_ago) {
-            self.judge.object(self.now_ms, Rule::NoRetirementWithoutEdit, name(key));
+            self.judge.object(self.now_ms, Rule::NoRetirementWithoutEdit, key.to_string());
         }
     }
 

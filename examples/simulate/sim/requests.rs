@@ -9,7 +9,7 @@ use mediakeep::domain::verification::{Expected, Inspected, Inspection, Sight};
 
 use super::control::Control;
 use super::folder::Bytes;
-use super::judge::{Rule, name};
+use super::judge::Rule;
 use super::manifests::{PROVIDERS, REQUEST_EVERY_MS};
 use super::world::{Post, World};
 
@@ -63,7 +63,7 @@ impl World<'_> {
             self.judge.object(self.now_ms, Rule::OneUploadAtOnce, detail);
         }
         if self.judge.is_paused(number, self.now_ms) {
-            self.judge.object(self.now_ms, Rule::PauseHonoured, name(&order.key));
+            self.judge.object(self.now_ms, Rule::PauseHonoured, order.key.to_string());
         }
         let Some(process) = &mut self.process else { return };
         process.sending.insert(order.key.clone(), order.wanted.hash);

@@ -347,7 +347,7 @@ impl<'s> World<'s> {
                     None => spoilt,
                 };
                 if !is_right {
-                    wrong.push(super::judge::name(&key));
+                    wrong.push(key.to_string());
                 }
             }
         }
