@@ -27,13 +27,13 @@ pub type Keys = Arc<[EntryKey]>;
 /// Entries with their records, in order.
 pub type Iter<'r> = Zip<slice::Iter<'r, EntryKey>, slice::Iter<'r, Arc<Record>>>;
 
-/// An entry whose record is another one than it was: the record before, and the one now.
+/// An entry whose record is not the same [`Arc`] any more: the record before, and the one now.
 pub type Difference<'r> = (&'r EntryKey, Option<&'r Arc<Record>>, Option<&'r Arc<Record>>);
 
 impl Records {
     /// The records of these entries, which come in order. Where they are the entries that had `keys`, the same ones by
     /// identity, those are shared; otherwise new ones take their place.
-    pub fn sharing<'e>(
+    pub(in crate::domain) fn sharing<'e>(
         keys: &mut Keys,
         entries: impl Iterator<Item = (&'e EntryKey, &'e Arc<Record>)> + Clone,
     ) -> Self {
@@ -44,7 +44,10 @@ impl Records {
             records.push(Arc::clone(record));
         }
         if !are_the_same || records.len() != keys.len() {
-            *keys = entries.map(|(key, _)| key.clone()).collect();
+            let mut others = Vec::with_capacity(records.len());
+            others.extend(entries.map(|(key, _)| key.clone()));
+            debug_assert!(others.is_sorted_by(|one, next| one < next), "entries come in order, each once");
+            *keys = others.into();
         }
         Self { keys: Arc::clone(keys), records }
     }
@@ -104,7 +107,7 @@ impl Records {
         entries.into_iter().collect()
     }
 
-    /// Every entry whose record is another one than before, or is there no more. A record that both share costs one
+    /// Every entry whose record is not the same [`Arc`] as before, or is there no more. One that both share costs one
     /// comparison, and its key none where that is shared, too.
     pub fn differences<'r>(&'r self, after: &'r Self) -> impl Iterator<Item = Difference<'r>> {
         let have_the_same_keys = Arc::ptr_eq(&self.keys, &after.keys);

@@ -217,7 +217,8 @@ impl Reconciler {
         LastWords { changes, state: needed.then(|| self.snapshot()), events }
     }
 
-    /// Everything that is known, as readers get it. Cheap: records are shared, not copied.
+    /// Everything that is known, as readers get it. Cheap: records are shared, not copied, and so are their keys with the
+    /// state before, which is remembered for that.
     #[must_use]
     pub fn state(&mut self) -> State {
         let recorded = self.entries.iter().filter_map(|(key, entry)| Some((key, entry.record.as_ref()?)));

@@ -61,7 +61,7 @@ struct SnapshotOut<'a> {
     media: MediaOut<'a>,
 }
 
-/// path -> provider -> record, out of a map that has both in its key.
+/// path -> provider -> record, out of a list that has both in its key.
 struct MediaOut<'a>(&'a Records);
 
 impl Serialize for MediaOut<'_> {
