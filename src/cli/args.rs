@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Keeps uploaded media alive at providers that throw it away.
@@ -42,17 +42,25 @@ pub(super) fn parse() -> Result<Cli, clap::Error> {
 /// business by a slip in a script. So it is an error, which clap tells of an option that nobody typed.
 fn name_empty_variable(error: clap::Error, command: &mut clap::Command) -> clap::Error {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return error };
-    let is_empty = |variable| std::env::var_os(variable).is_some_and(|value| value.is_empty());
-    match VARIABLES.iter().find(|(name, variable)| option.starts_with(name) && is_empty(variable)) {
-        Some((_, variable)) => {
-            command.error(error.kind(), format!("${variable} is empty; name a file in it, or unset it"))
-        }
+    let is_it =
+        |arg: &&Arg| error.kind() == ErrorKind::InvalidValue && arg.to_string() == *option && !is_typed(arg);
+    let variable = command.get_arguments().find(is_it).and_then(Arg::get_env);
+    let empty = variable.filter(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+    match empty.map(|name| format!("${} is empty; name a file in it, or unset it", name.display())) {
+        Some(message) => command.error(ErrorKind::InvalidValue, message),
         None => error,
     }
 }
 
-/// The options that a variable can give, too.
-const VARIABLES: [(&str, &str); 2] = [("--manifest", "MEDIAKEEP_MANIFEST"), ("--config", "MEDIAKEEP_CONFIG")];
+/// Whether an option is among what was typed, with a value or without.
+fn is_typed(arg: &Arg) -> bool {
+    let long = arg.get_long().map(|name| format!("--{name}"));
+    let short = arg.get_short().map(|letter| format!("-{letter}"));
+    std::env::args_os().skip(1).any(|word| {
+        let word = word.to_string_lossy();
+        long.iter().chain(&short).any(|name| word.starts_with(name))
+    })
+}
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
@@ -110,7 +118,7 @@ pub enum Command {
     /// Show what sync would do and why; makes no request and writes nothing
     #[command(after_help = PLAN)]
     Plan(Plan),
-    /// Check manifest, config, credential references, limits and capacity, without the network
+    /// Check manifest, config, credential references, hooks, limits and capacity, without the network
     #[command(after_help = CHECK)]
     Check(Check),
     /// Show every entry: state, URL, time to renewal and to expiry, problem

@@ -118,7 +118,19 @@ fn the_environment_names_both_files_and_arguments_go_first() {
         from(&empty, &["status"]).exits_without_data(2).says(&format!("${name} is empty"));
         from(&empty, &["--version"]).exits(0);
     }
-    from(&both, &["status", "--config", ""]).exits_without_data(2).never_says("is empty");
+    // What is wrong with what was typed is told as that.
+    let empty = [("MEDIAKEEP_MANIFEST", Path::new("")), ("MEDIAKEEP_CONFIG", Path::new(""))];
+    for typed in [
+        &["status", "--config", ""][..],
+        &["status", "--config"],
+        &["status", "--config=a", "--config=b"],
+        &["status", "--configs", "x"],
+        &["status", "-m"],
+    ] {
+        from(&both, typed).exits_without_data(2).never_says("is empty");
+        from(&empty[1..], typed).exits_without_data(2).never_says("CONFIG is empty");
+    }
+    from(&empty[..1], &["status", "-m", ""]).exits_without_data(2).never_says("is empty");
 }
 
 #[test]
