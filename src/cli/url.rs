@@ -4,6 +4,7 @@ use super::args::{Global, Url};
 use super::exit::Exit;
 use super::fallback::open_to_read;
 use super::voice::{fail, print};
+use super::workspace::Workspace;
 use crate::domain::asset::{EntryKey, ProviderName, RelPath};
 use crate::domain::state::State;
 use crate::local::clock::{Clock as _, SystemClock};
@@ -29,12 +30,8 @@ pub(super) fn run(global: &Global, options: &Url) -> Result<Exit, Exit> {
     };
     let keys: Vec<&EntryKey> = state.records.keys().filter(wanted).collect();
     match keys.as_slice() {
-        [] if !workspace.manifest.rules.is_empty() && workspace.manifest.selected(&path).is_empty() => {
-            fail(&format!("nothing is published for {path}, and no rule of the manifest names it"));
-            Err(Exit::NotAlive)
-        }
         [] => {
-            fail(&format!("nothing is published for {path}; `mediakeep plan` says what is known about it"));
+            fail(&nothing_published(&workspace, &path, options.provider.as_deref()));
             Err(Exit::NotAlive)
         }
         [key] => print_url(&state, key),
@@ -47,6 +44,23 @@ pub(super) fn run(global: &Global, options: &Url) -> Result<Exit, Exit> {
             Err(Exit::Usage)
         }
     }
+}
+
+/// Says which of two very different things it is: a file that nobody asked for, or one that is not there yet.
+fn nothing_published(workspace: &Workspace, path: &RelPath, provider: Option<&str>) -> String {
+    let is_wanted = |name: &ProviderName| provider.is_none_or(|wanted| wanted == name.as_str());
+    let wanted = workspace.manifest.selected(path).iter().any(|(name, _)| is_wanted(name));
+    let manifest = &workspace.texts.manifest.name;
+    let there = provider.map_or_else(String::new, |name| format!(" at {name}"));
+    let more = match (wanted, manifest.is_empty()) {
+        (true, _) => "; `mediakeep plan` says what is known about it".to_owned(),
+        // The state speaks for itself, without a manifest.
+        (false, true) => String::new(),
+        (false, false) => {
+            format!(", and no rule of {manifest} is for it{there}: add one, or correct the path")
+        }
+    };
+    format!("nothing is published for {path}{there}{more}")
 }
 
 fn print_url(state: &State, key: &EntryKey) -> Result<Exit, Exit> {

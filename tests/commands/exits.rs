@@ -210,12 +210,29 @@ fn ids_that_differ_in_case_only_are_one_id() {
 fn url_of_what_is_unknown_is_4_and_of_what_can_be_no_file_is_2() {
     let stage = Stage::with_logo_published();
     for nothing in ["other.png", "logo.png/x", "LOGO.PNG"] {
-        stage.run(["url", nothing]).exits_without_data(4).says("nothing is published");
+        let run = stage.run(["url", nothing]).exits_without_data(4);
+        run.says(&format!(
+            "nothing is published for {nothing}, and no rule of media.toml is for it: add one"
+        ));
     }
     for nonsense in ["", "../logo.png", "/logo.png", "a//b.png", "."] {
         stage.run(["url", nonsense]).exits_without_data(2).says("error:");
     }
     stage.run(["url", "logo.png", "--provider", "plivo"]).exits_without_data(2).says("it has bandwidth");
+}
+
+#[test]
+fn url_of_what_is_wanted_and_not_there_yet_says_whom_to_ask() {
+    let stage = Stage::with_logo_published();
+    let rules = [file("logo.png", "bandwidth"), file("new.png", "bandwidth"), file("sound.mp3", "plivo")];
+    stage.manifest(&[stage.bandwidth(""), stage.plivo(""), rules.concat()].concat());
+    stage.run(["url", "new.png"]).exits_without_data(4).says("`mediakeep plan` says");
+    let elsewhere = stage.run(["url", "sound.mp3", "--provider", "bandwidth"]).exits_without_data(4);
+    elsewhere.says("no rule of media.toml is for it at bandwidth");
+    // The state speaks for itself where no manifest can be read, and says nothing about rules.
+    std::fs::remove_dir_all(stage.path(".mediakeep/last-good")).unwrap();
+    stage.write("media.toml", "<<<<<<<");
+    stage.run(["url", "other.png"]).exits_without_data(4).never_says("rule");
 }
 
 #[test]
