@@ -48,11 +48,12 @@ pub(super) fn run(global: &Global, options: &Check) -> Result<Exit, Exit> {
 
 /// Credentials, the files that are there, and whether all of it can be kept alive.
 fn look_further(workspace: &Workspace) -> Result<Vec<Finding>, Exit> {
+    let credentials = unresolved(&workspace.manifest).into_iter();
+    let mut findings: Vec<Finding> =
+        credentials.map(|message| Finding::Credential { severity: "error", message }).collect();
     let targets = workspace.manifest.hooks.iter();
     let targets = targets.flat_map(|options| hooks::unresolved(options, &ProcessEnvironment));
-    let problems = unresolved(&workspace.manifest).into_iter().chain(targets);
-    let mut findings: Vec<Finding> =
-        problems.map(|message| Finding::Credential { severity: "error", message }).collect();
+    findings.extend(targets.map(|message| Finding::Hook { severity: "error", message }));
     let (mut engine, now) = workspace.looked_at()?;
     findings.extend(engine.capacity().into_iter().filter(Capacity::is_exceeded).map(Finding::capacity));
     let blocked = engine.plan(now, false).items.into_iter().filter(|item| item.action == Action::Blocked);
@@ -79,6 +80,7 @@ struct Report<'p> {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Finding {
     Credential { severity: &'static str, message: String },
+    Hook { severity: &'static str, message: String },
     Capacity { severity: &'static str, provider: ProviderName, entries: usize, message: String },
     Blocked { severity: &'static str, file: String, provider: ProviderName, message: String },
     RuleWithoutFiles { severity: &'static str, manifest: String, line: usize, message: String, help: String },
@@ -122,12 +124,16 @@ impl Finding {
     }
 
     fn is_error(&self) -> bool {
-        matches!(self, Self::Credential { .. } | Self::Capacity { .. })
+        matches!(self, Self::Credential { .. } | Self::Hook { .. } | Self::Capacity { .. })
     }
 
     fn tell(&self) {
         match self {
-            Self::Credential { message, .. } | Self::Capacity { message, .. } => fail(message),
+            Self::Credential { message, .. }
+            | Self::Hook { message, .. }
+            | Self::Capacity { message, .. } => {
+                fail(message);
+            }
             Self::Blocked { file, provider, message, .. } => {
                 warn(&format!("{} at {provider} would be blocked: {}", shown(file), shown(message)));
             }

@@ -26,7 +26,7 @@ pub(super) async fn run(
     limit: Duration,
 ) -> Result<(), HookError> {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir("/").process_group(0);
+    command.args(arguments).current_dir(FOLDER).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     environment.furnish(&mut command, payload);
     let child = command.spawn().map_err(|source| HookError::NotStarted(clean(&source.to_string())))?;
@@ -46,14 +46,21 @@ pub(super) async fn run(
     }
 }
 
-/// Why a program cannot be started as things are, where that shows without starting it.
+/// Why a program cannot be started, where that shows without starting it: for this user, and with this `$PATH`.
 pub(super) fn obstacle(program: &Path) -> Option<String> {
     if program.is_absolute() {
-        return find(program).err().map(|source| clean(&source.to_string()));
+        return find(program).err().map(|source| match source.kind() {
+            io::ErrorKind::NotFound => "there is no such program; correct its path".to_owned(),
+            io::ErrorKind::PermissionDenied => "it is not executable; see `chmod +x`".to_owned(),
+            _ => format!("it cannot be started ({})", clean(&source.to_string())),
+        });
     }
     let folders = std::env::var_os("PATH").unwrap_or_else(|| PATH_WHERE_NONE_IS_SET.into());
-    let found = std::env::split_paths(&folders).any(|folder| find(&folder.join(program)).is_ok());
-    (!found).then(|| "no folder of $PATH has a program of that name".to_owned())
+    // Relative folders count from where hooks run.
+    let mut places =
+        std::env::split_paths(&folders).map(|folder| Path::new(FOLDER).join(folder).join(program));
+    let found = places.any(|place| find(&place).is_ok());
+    (!found).then(|| "no folder of $PATH has such a program; write its whole path".to_owned())
 }
 
 fn find(program: &Path) -> io::Result<()> {
@@ -132,6 +139,8 @@ impl Drop for Group {
 
 /// Where `execvp(3)` looks without the variable.
 const PATH_WHERE_NONE_IS_SET: &str = "/bin:/usr/bin";
+/// Where programs run: a folder that is always there, and keeps no file system from being unmounted.
+const FOLDER: &str = "/";
 /// How much of what a program complains of is kept, in bytes.
 const WORDS_MAX: usize = 2048;
 /// How long the end of its standard error is waited for after its own end.

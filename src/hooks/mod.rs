@@ -353,7 +353,7 @@ impl Desk {
         let (runner, options) = (self.runner.clone(), options.clone());
         tokio::task::spawn_blocking(move || {
             for problem in runner.unresolved(&options) {
-                error!("{problem}; until then this hook tells nobody");
+                error!("{problem}; until that is mended this hook tells nobody");
             }
         });
     }

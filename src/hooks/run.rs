@@ -175,7 +175,7 @@ pub(crate) fn unresolved(options: &HookOptions, lookups: &dyn Lookups) -> Vec<St
             Err(problem) => Some(problem.to_string()),
         },
         Target::Command { program, .. } => {
-            command::obstacle(program).map(|why| format!("{} cannot be started: {why}", program.display()))
+            command::obstacle(program).map(|why| format!("{}: {why}", label(target)))
         }
     };
     let hooks = options.hooks.iter();

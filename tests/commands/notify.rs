@@ -84,13 +84,19 @@ fn check_finds_programs_that_cannot_be_started() {
         stage.run(["check", "--config", "../config.toml"]).never_says("secret-argument")
     };
     for (command, why) in [
-        ("./missing", "/missing cannot be started: No such file"),
-        ("./hook", "/hook cannot be started: Permission denied"),
-        ("/tmp", "/tmp cannot be started: is a directory"),
-        ("no-such-program", "no-such-program cannot be started: no folder of $PATH has"),
+        ("./missing", "/missing: there is no such program"),
+        ("./hook", "/hook: it is not executable"),
+        ("/tmp", "/tmp: it cannot be started (is a directory)"),
+        ("no-such-program", "no-such-program: no folder of $PATH has"),
     ] {
         check(command).exits(3).says("[hook]: on_risk: ").says(why);
     }
+    // Hooks run elsewhere than here.
+    let stage = stage("on_risk = { command = [\"a-program\"] }");
+    std::os::unix::fs::symlink("/bin/true", stage.path("a-program")).unwrap();
+    let mut command = stage.command();
+    command.env("PATH", ".").args(["check", "--config", "../config.toml", "--json"]);
+    assert_eq!(Run::of(&mut command).exits(3).json()["findings"][0]["kind"], "hook");
     for command in ["/bin/sh", "sh"] {
         check(command).exits(0).says("ok");
     }
