@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use mediakeep::domain::asset::{EntryKey, ProviderName, RelPath};
 use mediakeep::domain::records::Records;
@@ -53,9 +54,16 @@ impl Disk {
         assert!(runs(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(self.root())));
     }
 
-    /// After a cut: as the next boot finds it.
+    /// After a cut: as the next boot finds it. A program that another test is just starting has a copy of every file that
+    /// is open here, for a moment: that long this one is busy.
     fn boot(&self) {
-        assert!(runs(Command::new("umount").arg(self.root())));
+        let unmounted = || runs(Command::new("umount").arg(self.root()));
+        let mut tries = 0;
+        while !unmounted() {
+            tries += 1;
+            assert!(tries < 200, "{} stays busy", self.root().display());
+            pause(Duration::from_millis(50));
+        }
         assert!(self.mount());
     }
 }
@@ -122,7 +130,7 @@ fn keep_state_carelessly(folder: &Path, acknowledged: &AtomicU64) {
             return;
         }
         acknowledged.store(serial, Ordering::SeqCst);
-        pause(std::time::Duration::from_micros(300));
+        pause(Duration::from_micros(300));
     }
 }
 
@@ -133,7 +141,7 @@ fn cut_while(disk: &Disk, number: usize, dice: &mut Dice, writer: fn(&Path, &Ato
     let known = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer(&folder, &acknowledged));
         while acknowledged.load(Ordering::SeqCst) == 0 && !writing.is_finished() {
-            pause(std::time::Duration::from_millis(1));
+            pause(Duration::from_millis(1));
         }
         pause(dice.millis_below(300));
         // Only what is known before the cut counts.
