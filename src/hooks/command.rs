@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::payload::Payload;
 use super::run::{Environment, HookError};
-use crate::provider::scrub::{capped, clean};
+use crate::provider::scrub::{Scrubber, clean};
 
 /// Runs it until it ends, for no longer than `limit`. Dropped before that, it is killed.
 pub(super) async fn run(
@@ -33,7 +33,7 @@ pub(super) async fn run(
     let mut group = Group(child);
     let mut said = Vec::new();
     let ended = timeout(limit, attend(&mut group.0, &payload.line, &mut said)).await;
-    let words = capped(&clean(&String::from_utf8_lossy(&said)), WORDS_MAX);
+    let words = without(arguments, &String::from_utf8_lossy(&said));
     match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(HookError::Ended { how: describe(status), words }),
@@ -44,6 +44,12 @@ pub(super) async fn run(
             Err(HookError::Killed { after: limit, words })
         }
     }
+}
+
+/// What a program said, for people: where it repeats an argument of its own, that may be a secret.
+fn without(arguments: &[String], said: &str) -> String {
+    let secrets = arguments.iter().map(String::as_str).filter(|argument| argument.len() >= SECRET_BYTES_MIN);
+    Scrubber::new(&secrets.collect::<Vec<_>>()).safe(said, WORDS_MAX)
 }
 
 /// Why a program cannot be started, where that shows without starting it: for this user, and with this `$PATH`.
@@ -141,6 +147,8 @@ impl Drop for Group {
 const PATH_WHERE_NONE_IS_SET: &str = "/bin:/usr/bin";
 /// Where programs run: a folder that is always there, and keeps no file system from being unmounted.
 const FOLDER: &str = "/";
+/// Shorter arguments are words such as `media`, which may well be what it is about.
+const SECRET_BYTES_MIN: usize = 8;
 /// How much of what a program complains of is kept, in bytes.
 const WORDS_MAX: usize = 2048;
 /// How long the end of its standard error is waited for after its own end.

@@ -77,6 +77,16 @@ fn what_cannot_be_tried_is_said_with_a_remedy() {
 }
 
 #[test]
+fn what_a_program_complains_of_shows_no_argument_that_may_be_a_secret() {
+    let token = "https://hooks.example/s3cr3t-token";
+    let stage = stage(&format!(
+        "on_risk = {{ command = [\"/bin/sh\", \"-c\", \"echo $1: no answer from $0 >&2; exit 1\", \"{token}\", \"media\"] }}"
+    ));
+    let run = notify(&stage, &[]).exits(1).prints("exit status 1: media: no answer from ***");
+    assert!(!run.all().contains("s3cr3t"), "{}", run.all());
+}
+
+#[test]
 fn check_finds_programs_that_cannot_be_started() {
     let check = |command: &str| {
         let stage = stage(&format!("on_risk = {{ command = [{command:?}, \"secret-argument\"] }}"));
