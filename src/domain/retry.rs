@@ -244,6 +244,13 @@ mod tests {
     }
 
     #[test]
+    fn refused_content_rests_for_a_quarter_of_the_margin_and_a_day_at_most() {
+        assert_eq!(refused_content_rest(&terms()), terms().margin / 4);
+        let year = LeaseTerms::new(Duration::from_secs(365 * 86_400), None);
+        assert_eq!(refused_content_rest(&year), Duration::from_secs(86_400));
+    }
+
+    #[test]
     fn a_providers_wish_to_wait_never_kills_a_url() {
         let day = Duration::from_secs(86_400);
         assert_eq!(honoured_wait(Duration::from_secs(5), None, &terms()), Duration::from_secs(5));
