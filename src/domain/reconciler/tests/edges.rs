@@ -181,7 +181,7 @@ fn credentials_that_vanish_leave_those_that_were_read_before_in_use() {
         is_new: false,
     });
     world.run(24 * HOUR);
-    assert_eq!(world.dead_urls_seen, 0);
+    world.assert_nobody_was_let_down();
     assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
     let told = world.count(|event| matches!(event, Event::AccountUnusable { connected: true, .. }));
     assert_eq!(told, 1);
@@ -261,7 +261,7 @@ fn a_live_handle_is_not_renewed_again_within_a_twentieth_of_its_life() {
         let between = world.sent_at.windows(2).map(|pair| pair[1].saturating_since(pair[0]));
         let shortest = between.min().expect("it was renewed again and again");
         assert!(shortest >= gap, "{shortest:?} with a told life of {told_life:?}");
-        assert_eq!(world.dead_urls_seen, 0);
+        world.assert_nobody_was_let_down();
     }
 }
 
@@ -362,7 +362,7 @@ fn a_crash_between_two_receipts_for_one_file_sends_its_old_content_to_nobody() {
     assert!(!world.events.iter().any(is_told), "nor was it looked for: {:?}", world.events);
     // Each provider's own content is renewed all the same.
     world.run(50 * HOUR);
-    assert_eq!(world.dead_urls_seen, 0);
+    world.assert_nobody_was_let_down();
     assert!(world.requests_to("numbered") > 15);
     world.deaf = false;
     world.sent.clear();

@@ -102,7 +102,7 @@ fn a_provider_that_never_finds_anything_is_looked_at_twice_an_interval_at_most()
     world.run(24 * HOUR);
     assert!((20..=48).contains(&world.looks.len()), "{}", world.looks.len());
     assert!(world.requests_to("named") <= usize::from(FILES) * (world.looks.len() + 1));
-    assert_eq!(world.dead_urls_seen, 0);
+    world.assert_nobody_was_let_down();
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub(super) struct World {
     pub unjournalled: usize,
     /// Whether the folder is there and can't be listed.
     pub unreadable: bool,
+    /// Folders below it that can't be.
+    pub shut: Vec<RelPath>,
     /// Whether no upload finds what a look found.
     pub unreadable_bytes: bool,
     /// Whether scans are never answered.
@@ -143,6 +145,7 @@ impl World {
             approvals_used: 0,
             unjournalled: 0,
             unreadable: false,
+            shut: Vec::new(),
             unreadable_bytes: false,
             deaf: false,
             latency: LATENCY,
@@ -374,9 +377,13 @@ impl World {
         let files = match self.root {
             _ if self.unreadable => Vec::new(),
             None => Vec::new(),
-            Some(_) => self.folder.iter().filter(|(path, _)| covered(path)).map(look).collect(),
+            Some(_) => {
+                let is_open = |path: &RelPath| !self.shut.iter().any(|folder| path.is_within(folder));
+                let listed = self.folder.iter().filter(|(path, _)| covered(path) && is_open(path));
+                listed.map(look).collect()
+            }
         };
-        ScanReport { coverage, root, files, unreadable_folders: Vec::new() }
+        ScanReport { coverage, root, files, unreadable_folders: self.shut.clone() }
     }
 
     /// The promise: what readers see is alive, with the bytes whose hash they see.
@@ -414,6 +421,13 @@ impl World {
 
     pub(super) fn requests_to(&self, name: &str) -> usize {
         self.requests.get(&provider(name)).copied().unwrap_or(0)
+    }
+
+    /// No URL was dead while readers had it, and none was taken back from them.
+    #[track_caller]
+    pub(super) fn assert_nobody_was_let_down(&self) {
+        let lapsed = self.count(|event| matches!(event, Event::Lapsed { .. }));
+        assert_eq!((self.dead_urls_seen, lapsed), (0, 0), "dead, taken back");
     }
 
     pub(super) fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
