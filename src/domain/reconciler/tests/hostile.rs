@@ -60,8 +60,15 @@ fn another_file_system_in_place_of_the_folder_holds_everything_back() {
         world.root = Some(RootIdentity { device: 7, inode: 2 });
         (0..8).for_each(|number| world.remove(&format!("{number}.png")));
         world.run(20 * MINUTE);
-        assert!(matches!(world.engine.held_back(), Some((Halt::OtherFileSystem, held)) if held.len() == 8));
-        assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 0);
+        // A second look makes it no more familiar than the first one.
+        for _ in 0..2 {
+            assert!(
+                matches!(world.engine.held_back(), Some((Halt::OtherFileSystem, held)) if held.len() == 8)
+            );
+            assert_eq!(world.count(|event| matches!(event, Event::Retired { .. })), 0);
+            world.give(Input::Touched { paths: Vec::new(), everything: true });
+            world.run(20 * MINUTE);
+        }
     }
 }
 

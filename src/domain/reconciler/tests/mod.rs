@@ -5,6 +5,7 @@ mod edges;
 mod hostile;
 mod ids;
 mod mass_loss;
+mod order;
 mod planning;
 mod politeness;
 mod verification;

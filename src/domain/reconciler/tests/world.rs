@@ -7,7 +7,7 @@ mod uploads;
 
 pub(super) use manifests::{NAMED, NUMBERED, manifest, path, provider};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ const LATENCY: Duration = Duration::from_millis(200);
 pub(super) enum Mood {
     Well,
     Failing(Failure),
+    /// Fails or not, one answer after the other, and is well after the last one.
+    Answering(VecDeque<Option<Failure>>),
     /// Stores what it gets, and its replies are lost.
     LosingReplies,
 }

@@ -39,6 +39,11 @@ impl World {
             let server_date = Some(self.now.steady);
             return Err(UploadError::Provider(Failure { server_date, ..failure.clone() }));
         }
+        if let Some(Mood::Answering(answers)) = self.mood.get_mut(name)
+            && let Some(Some(failure)) = answers.pop_front()
+        {
+            return Err(UploadError::Provider(failure));
+        }
         if self.uploads_fail {
             let failure = Failure::without_answer(FailureClass::ContentRefused, "refused for a test");
             return Err(UploadError::Provider(failure));
