@@ -60,6 +60,11 @@ mod tests {
             vec![key("a", "p"), key("b", "p")],
             vec![key("a", "pb"), key("p", "p")],
             vec![key("a", "p"), key("a", "q")],
+            // The same letters one after the other, within an entry and from one to the next.
+            vec![key("a", "pb")],
+            vec![key("ap", "b")],
+            vec![key("a", "p"), key("bc", "p")],
+            vec![key("a", "pb"), key("c", "p")],
         ];
         for (index, one) in sets.iter().enumerate() {
             for (other_index, other) in sets.iter().enumerate() {
