@@ -409,6 +409,30 @@ mod tests {
     }
 
     #[test]
+    fn reading_credentials_again_grants_no_new_requests_and_another_rate_counts_at_once() {
+        let mut scene = Scene::new();
+        let good = scene.folder.path().to_owned();
+        let with_rate = |rate: &str| format!("{}rate = \"{rate}\"\n", text("MAFIRST", CREDENTIAL));
+        let mut limiters: Vec<Arc<Limiter>> = Vec::new();
+        for (rate, secret, same) in [
+            ("5/s", "secret", false),
+            ("5/s", "secret", true),
+            ("5/s", "another", true),
+            ("4/s", "another", false),
+            ("4/s", "another", true),
+        ] {
+            crate::daemon::testing::put(&good.join("token"), secret);
+            scene.follow(&with_rate(rate));
+            assert!(scene.accounts.look_up(&plivo()).is_none());
+            assert!(scene.let_go(&good).is_some());
+            let limiter = scene.accounts.get(&plivo()).unwrap().limiter;
+            let is_same = limiters.last().is_some_and(|before| Arc::ptr_eq(before, &limiter));
+            assert_eq!(is_same, same, "{rate}, {secret}");
+            limiters.push(limiter);
+        }
+    }
+
+    #[test]
     fn tables_that_are_replaced_on_and_on_do_not_fill_the_machine_with_threads() {
         let mut scene = Scene::new();
         for number in 0..10 {
