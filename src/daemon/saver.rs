@@ -212,9 +212,74 @@ const NOTE_AGAIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::domain::records::Records;
     use crate::domain::state_format::testing::at;
-    use crate::local::state_store::FolderStore;
+    use crate::local::state_store::{FolderStore, Loaded, Published};
+
+    /// Refuses the first publication.
+    struct RefusesFirst {
+        store: FolderStore,
+        refused: bool,
+    }
+
+    impl StateStore for RefusesFirst {
+        fn load(&mut self) -> Result<Loaded, StoreError> {
+            self.store.load()
+        }
+
+        fn record(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+            self.store.record(changes)
+        }
+
+        fn publish(&mut self, state: &State) -> Result<Published, StoreError> {
+            if std::mem::replace(&mut self.refused, true) {
+                return self.store.publish(state);
+            }
+            Err(StoreError::NeedsPublish { reason: "the disk is full" })
+        }
+
+        fn is_in_place(&self) -> bool {
+            self.store.is_in_place()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_published_is_neither_exported_nor_told_to_readers() {
+        for publications in 1..=3 {
+            let folder = tempfile::tempdir().unwrap();
+            let text = "version = 1\n[[export]]\npath = \"urls.json\"\nformat = \"json\"\n";
+            let manifest = crate::daemon::testing::manifest_of(folder.path(), text);
+            let mut store = FolderStore::open(&manifest.sync.state_dir).unwrap();
+            let lineage = store.load().unwrap().state.lineage;
+            let (inbox, mut messages) = tokio::sync::mpsc::unbounded_channel();
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let ear = told.clone();
+            let readers: Readers = Arc::new(move |state| ear.lock().unwrap().push(state.serial));
+            let store = Box::new(RefusesFirst { store, refused: false });
+            let mut saver = Saver::start(store, &manifest, Some(readers), inbox).unwrap();
+            for serial in 1..=publications {
+                let (lineage, records) = (lineage.clone(), Records::default());
+                saver.publish(Box::new(State { lineage, serial, root: None, records }));
+            }
+            // After this, whatever was handed over was written.
+            saver.close().await;
+            let mut published = Vec::new();
+            while let Some(message) = messages.recv().await {
+                match message {
+                    Message::Input(Input::Published { result, .. }) => published.push(result.is_ok()),
+                    Message::Warnings(texts) => panic!("{texts:?}"),
+                    _ => {}
+                }
+            }
+            let expected: Vec<_> = (1..=publications).map(|serial| serial > 1).collect();
+            assert_eq!(published, expected);
+            assert_eq!(*told.lock().unwrap(), (2..=publications).collect::<Vec<_>>());
+            assert_eq!(folder.path().join("urls.json").exists(), publications > 1, "{publications}");
+        }
+    }
 
     #[test]
     fn a_thread_that_cannot_be_started_is_an_error_at_the_start() {
