@@ -210,12 +210,14 @@ mod tests {
     use crate::domain::manifest::Rate;
     use crate::domain::plan::{Reason, Wanted};
     use crate::domain::reconciler::Source;
-    use crate::local::clock::SystemClock;
+    use crate::domain::time::{Now, Timestamp};
+    use crate::local::clock::ManualClock;
     use crate::provider::{KINDS, Provider, Receipt};
 
-    /// Notes when requests begin.
+    /// Notes when requests begin. Each takes its time, by the clock of whoever asks, too.
     struct Recorder {
         scope: Scope,
+        clock: Arc<ManualClock>,
         begun: Mutex<Vec<Instant>>,
     }
 
@@ -233,10 +235,16 @@ mod tests {
             let id = upload.id.expect("the order has one");
             let receipt = Receipt { url: "https://x".to_owned(), id, expires_at: None, server_date: None };
             Box::pin(async move {
-                tokio::time::sleep(Duration::from_millis(7)).await;
+                tokio::time::sleep(TAKES).await;
+                self.clock.advance(TAKES);
                 Ok(receipt)
             })
         }
+    }
+
+    const TAKES: Duration = Duration::from_millis(7);
+    fn begin() -> Now {
+        Now::at(Timestamp::from_unix_ms(1_000_000))
     }
 
     struct Scene {
@@ -255,9 +263,10 @@ mod tests {
             std::fs::create_dir(&manifest.sync.state_dir).unwrap();
             let (inbox, messages) = unbounded_channel();
             let kept = Arc::new(Kept::new(&manifest.sync.state_dir));
-            let uploader = Uploader::new(&manifest, kept, Arc::new(SystemClock::new()), inbox);
+            let clock = Arc::new(ManualClock::at(begin()));
+            let uploader = Uploader::new(&manifest, kept, clock.clone(), inbox);
             let scope = Scope::new("acct").unwrap();
-            let recorder = Arc::new(Recorder { scope, begun: Mutex::default() });
+            let recorder = Arc::new(Recorder { scope, clock, begun: Mutex::default() });
             let account = Account { provider: recorder.clone(), limiter: Arc::new(Limiter::new(rate)) };
             Self { _folder: folder, uploader, messages, recorder, account }
         }
@@ -314,6 +323,19 @@ mod tests {
             // A timer rounds up to the next millisecond.
             let longest = per * rounds + Duration::from_millis(2) * u32::try_from(orders).unwrap();
             assert!(took <= longest, "{requests} per {per:?}: {took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_was_sent_when_its_request_went_out() {
+        let mut scene = Scene::new(Rate { requests: 1, per: Duration::from_secs(1) });
+        (0..3).for_each(|_| scene.start());
+        // Neither when it was ordered, nor when the answer came.
+        for number in 0..3 {
+            let outcome = scene.outcome().await;
+            outcome.result.unwrap();
+            assert_eq!(outcome.sent.wall, begin().wall + TAKES * number, "{number}");
+            assert_eq!(outcome.sent.steady, begin().steady + TAKES * number, "{number}");
         }
     }
 
