@@ -106,6 +106,8 @@ mod tests {
         ours_on: usize,
         tail: Tail,
         held: Vec<&'static str>,
+        /// The media about which there is no answer.
+        silent_about: Option<&'static str>,
         asked: Mutex<(usize, usize)>,
     }
 
@@ -116,6 +118,7 @@ mod tests {
                 ours_on,
                 tail,
                 held: held.to_vec(),
+                silent_about: None,
                 asked: Mutex::default(),
             }
         }
@@ -123,6 +126,10 @@ mod tests {
 
     fn found(id: &str) -> Found {
         Found { id: MediaId::new(id).unwrap(), size: Some(3), url: None }
+    }
+
+    fn down() -> Failure {
+        Failure::without_answer(FailureClass::Unavailable, "down")
     }
 
     impl Provider for Crowded {
@@ -154,14 +161,14 @@ mod tests {
                 Page { media, next: next.map(|number: usize| Cursor(number.to_string())) }
             };
             let fails = self.tail == Tail::Fails && number >= 1;
-            let failure = || Failure::without_answer(FailureClass::Unavailable, "down");
-            Box::pin(async move { if fails { Err(failure()) } else { Ok(page) } })
+            Box::pin(async move { if fails { Err(down()) } else { Ok(page) } })
         }
 
         fn find(&self, id: &MediaId) -> BoxFuture<'_, Result<Option<Found>, Failure>> {
             self.asked.lock().unwrap().1 += 1;
             let there = self.held.iter().find(|held| **held == id.as_str()).map(|id| found(id));
-            Box::pin(async move { Ok(there) })
+            let fails = self.silent_about == Some(id.as_str());
+            Box::pin(async move { if fails { Err(down()) } else { Ok(there) } })
         }
     }
 
@@ -206,6 +213,23 @@ mod tests {
                 "{what}: each request waits for its turn"
             );
             assert_eq!(inspected.failure.is_some(), tail == Tail::Fails, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_answer_about_a_media_is_told_and_does_not_mean_that_it_is_gone() {
+        use Sight::{Gone, Unknown};
+        for (silent_about, asked, sights) in
+            [("a", (3, 1), [Unknown, Unknown]), ("b", (3, 2), [Gone, Unknown])]
+        {
+            let provider = Crowded { silent_about: Some(silent_about), ..Crowded::new(99, Tail::Ends, &[]) };
+            let permit = || Box::pin(std::future::ready(())) as BoxFuture<'static, ()>;
+            let (_end, ended) = oneshot::channel();
+            let inspected = inspect(inspection(), &provider, permit, ended).await;
+            assert_eq!(inspected.sights, sights, "{silent_about}");
+            assert_eq!(*provider.asked.lock().unwrap(), asked, "{silent_about}");
+            let told = inspected.failure.map(|failure| failure.class);
+            assert_eq!(told, Some(FailureClass::Unavailable), "{silent_about}");
         }
     }
 
