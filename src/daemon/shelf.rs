@@ -216,6 +216,9 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::daemon::testing;
+    use crate::domain::asset::MediaType;
+    use crate::domain::plan::{Reason, Wanted};
 
     fn path(text: &str) -> RelPath {
         RelPath::new(text).unwrap()
@@ -287,6 +290,40 @@ mod tests {
             assert_eq!(tokio::task::spawn_blocking(|| "saved").await.unwrap(), "saved");
             drop((release, release_state));
         });
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_kept_while_a_sweep_is_under_way_survives_that_one_and_not_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        testing::put(&folder.path().join("logo.png"), "logo");
+        let manifest = testing::manifest(folder.path());
+        std::fs::create_dir(&manifest.sync.state_dir).unwrap();
+        let kept = Arc::new(Kept::new(&manifest.sync.state_dir));
+        let shelf = Shelf::new(&manifest, kept.clone());
+        let (old, hash) = (ContentHash::of(b"old"), ContentHash::of(b"logo"));
+        kept.put(&old, b"old").unwrap();
+        let wanted = Wanted {
+            id: None,
+            hash,
+            size: 4,
+            content_type: MediaType::new("image/png").unwrap(),
+            cache_control: None,
+        };
+        let order = Order {
+            key: crate::domain::testing::key("logo.png", "plivo"),
+            reason: Reason::New,
+            wanted,
+            sources: vec![Source::File],
+            time_limit: Duration::from_secs(3600),
+        };
+        // It begins with what was needed then. No record tells of the copy yet: its upload is still going on.
+        let sweep = shelf.sweep(BTreeSet::new());
+        let warning = shelf.fetch(&order).await.map(|found| found.warning);
+        assert_eq!(warning, Ok(None));
+        sweep.await.unwrap();
+        assert_eq!((kept.has(&old), kept.has(&hash)), (false, true));
+        shelf.sweep(BTreeSet::new()).await.unwrap();
+        assert!(!kept.has(&hash), "by the next one it is needed or it is not");
     }
 
     #[test]
