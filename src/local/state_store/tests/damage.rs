@@ -115,6 +115,20 @@ fn a_damaged_snapshot_is_kept_aside_and_replaced_without_harming_the_good_one() 
 }
 
 #[test]
+fn what_somebody_else_wrote_over_the_snapshot_does_not_replace_the_previous_one() {
+    let (_above, folder, lineage) = full_folder();
+    let (mut store, _) = open_and_load(&folder);
+    write(folder.join(STATE_FILE), "rubbish");
+    store.publish(&state_after(&lineage, 9)).unwrap();
+    assert_eq!(std::fs::read(folder.join(STATE_FILE)).unwrap(), encode(&state_after(&lineage, 9)));
+    assert_eq!(std::fs::read(folder.join(PREVIOUS_FILE)).unwrap(), encode(&state_after(&lineage, 3)));
+    drop(store);
+    // The journals reach back to it.
+    write(folder.join(STATE_FILE), "");
+    assert_eq!(load(&folder).state, state_after(&lineage, 9));
+}
+
+#[test]
 fn a_few_damaged_files_are_kept_and_no_more() {
     let (_above, folder, lineage) = full_folder();
     for round in 0..6 {
