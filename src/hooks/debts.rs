@@ -66,3 +66,40 @@ impl Debts {
 }
 
 const AGAIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::notice::Told;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_kept_is_kept_later_and_does_not_count_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut debts = Debts::open(&folder.path().join("state.json"));
+        let told = Told { class: "config-unusable".into(), detail: "why".into() };
+        let owed = Owed { system: [("config".into(), told)].into(), ..Owed::default() };
+        // A folder in its place refuses the file whoever asks, root included.
+        let in_the_way = folder.path().join("told.json");
+        std::fs::create_dir(&in_the_way).unwrap();
+        for (passed, tries) in [(0, true), (29, false), (1, true), (29, false)] {
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            debts.keep(owed.clone());
+            assert_eq!(debts.is_idle(), !tries, "after {passed} s");
+            if tries {
+                debts.written().await;
+            }
+            assert_eq!(*debts.kept(), Owed::default(), "after {passed} s");
+        }
+        std::fs::remove_dir(&in_the_way).unwrap();
+        for (passed, tries) in [(1, true), (3600, false)] {
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            debts.keep(owed.clone());
+            assert_eq!(debts.is_idle(), !tries, "after {passed} s");
+            if tries {
+                debts.written().await;
+            }
+            assert_eq!(*debts.kept(), owed, "after {passed} s");
+        }
+        assert_eq!(told_file::read(folder.path()), owed);
+    }
+}
