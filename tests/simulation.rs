@@ -63,6 +63,8 @@ fn a_script_by_hand_that_cannot_be_played_is_refused_with_a_reason() {
     let (trouble, minutes) = (Trouble::Refuses, 1);
     assert!(refused(with(What::Provider { provider: 2, trouble, minutes })).contains("providers 0 and 1"));
     assert!(refused(with(What::Clock { jump_s: i64::MIN, minutes })).contains("a clock jumps by"));
+    let late = Script { scenes: vec![Scene { at_s: 2 * DAY_S, what: What::SyncFails }], ..quiet(8, 2) };
+    assert!(refused(late).contains("the run is over at 172800 s"));
     for script in [quiet(7, 2), quiet(8, 0)] {
         assert!(refused(script).contains("at least 8 entries and one day"));
     }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 
 use sim::control::Control;
 use sim::generate;
@@ -125,12 +125,19 @@ fn tell(script: &Script, report: &Report, options: Options) {
     for violation in &report.violations {
         anstream::println!("  {} {:?}: {}", moment(violation.at_ms), violation.rule, violation.detail);
     }
-    anstream::println!(
-        "again: cargo run --release --example simulate -- --seed {seed} --entries {entries} --days {days}"
-    );
+    let control = match options.control.to_possible_value() {
+        Some(defect) if options.control != Control::None => format!(" --control {}", defect.get_name()),
+        _ => String::new(),
+    };
+    // A script of somebody's own is not the one of its seed.
+    if generate::script(*seed, *entries, *days) == *script {
+        anstream::println!(
+            "again: cargo run --release --example simulate -- --seed {seed} --entries {entries} --days {days}{control}"
+        );
+    }
     let (script, violation) = shrink(script, first, options);
     anstream::println!(
-        "shrunk, {:?} at {}: save this as a file and play it with --script FILE --trace\n{}",
+        "shrunk, {:?} at {}: save this as a file and play it with --script FILE --trace{control}\n{}",
         violation.rule,
         moment(violation.at_ms),
         script.to_text()

@@ -155,8 +155,12 @@ impl Script {
         if self.entries < ENTRIES_MIN || self.days == 0 {
             return Err(format!("a run has at least {ENTRIES_MIN} entries and one day"));
         }
+        let end_s = u64::from(self.days) * DAY_S;
         for Scene { at_s, what } in &self.scenes {
             match what {
+                _ if *at_s >= end_s => {
+                    return Err(format!("the scene at {at_s} s: the run is over at {end_s} s"));
+                }
                 What::Provider { provider, .. } | What::EarlySweep { provider, .. }
                     if *provider > SERVER_NAMED =>
                 {
