@@ -1,5 +1,7 @@
 //! What a hook is told, as JSON: the same on a program's standard input and in a webhook's body.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::domain::asset::{ContentHash, EntryKey, ProviderName, RelPath};
@@ -133,8 +135,9 @@ pub(crate) fn sample(topic: Topic, now: Timestamp, host: &str) -> Payload {
         provider: ProviderName::new("example").expect("a plain name"),
     };
     let url = |name: &str| format!("https://media.example/{name}.png").into_boxed_str();
-    let published =
-        |name: &str| Published { url: url(name), hash: ContentHash::of(b"test"), expires_at: now };
+    // As in a state file: in whole seconds, and a while ahead.
+    let expires_at = (now + Duration::from_secs(86_400)).floor_to_second();
+    let published = |name: &str| Published { url: url(name), hash: ContentHash::of(b"test"), expires_at };
     let matter = |over, class: &'static str| {
         let detail = "a test: nothing has happened".into();
         News::Matter(Matter { over, class: class.into(), detail, published: Some(published("new")) })
@@ -176,7 +179,7 @@ mod tests {
                 "entries": [{
                     "file": "example/test.png", "provider": "example",
                     "url": "https://media.example/new.png", "previous_url": "https://media.example/old.png",
-                    "blake3": ContentHash::of(b"test").to_string(), "expires_at": now().to_string(),
+                    "blake3": ContentHash::of(b"test").to_string(), "expires_at": "2023-11-15T22:13:20Z",
                     "reason": "renewed",
                 }],
                 "accounts": [], "system": [], "more": 0,
