@@ -195,6 +195,7 @@ mod tests {
                 vec![],
             ),
             ("overwritten media at any time", vec![again(5, 30); 9], vec![]),
+            ("overwritten media, long after their first clock ran out", vec![again(5, 70); 9], vec![]),
             ("overwritten media, and others live on", vec![again(5, 48); 9], vec![again(5, 60)]),
         ] {
             let lessons = Experience::default().learn(&gone, &present, HOURLY);
