@@ -183,11 +183,13 @@ mod tests {
     #[test]
     fn what_somebody_deleted_proves_nothing() {
         let wiped: Vec<Life> = (1..24).map(once).collect();
+        let scattered: Vec<Life> = [5; 3].into_iter().chain(7..24).map(once).collect();
         for (what, gone, present) in [
             ("one media", vec![once(20)], vec![]),
             ("two media", vec![once(20), once(20)], vec![]),
             ("the older ones are still there", vec![once(20); 9], vec![once(21)]),
             ("media of all ages", wiped, vec![]),
+            ("three of one age among others, and a young one is left", scattered, vec![once(1)]),
             ("everything, soon after a bulk upload", vec![once(1); 99], vec![]),
             (
                 "media whose first upload is not known",
@@ -200,6 +202,15 @@ mod tests {
         ] {
             let lessons = Experience::default().learn(&gone, &present, HOURLY);
             assert_eq!(lessons, Lessons::default(), "{what}");
+        }
+    }
+
+    #[test]
+    fn three_quarters_of_the_losses_have_to_be_of_one_age() {
+        for (similar, others, learnt) in [(3, 1, Some(hours(18))), (5, 2, None), (6, 2, Some(hours(18)))] {
+            let gone = [vec![once(20); similar], vec![once(30); others]].concat();
+            let lessons = Experience::default().learn(&gone, &[once(1)], HOURLY);
+            assert_eq!(lessons.retention, learnt, "{similar} and {others}");
         }
     }
 
