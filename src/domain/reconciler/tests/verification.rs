@@ -247,6 +247,28 @@ fn what_was_uploaded_while_a_look_was_under_way_is_not_judged_by_it() {
 }
 
 #[test]
+fn what_was_confirmed_under_the_same_id_while_a_look_was_under_way_is_not_judged_by_it() {
+    let mut manifest = at("named");
+    manifest.rules[0].id = Some(IdTemplate::parse("{path}").unwrap());
+    let mut world = world_with(1, manifest);
+    world.run(30 * MINUTE);
+    world.lose("0.png", "named");
+    // The look finds nothing and answers late; by then the upload that mends it has long been confirmed.
+    world.latency = 10 * MINUTE;
+    while world.looks.is_empty() {
+        world.run(Duration::from_secs(10));
+    }
+    world.latency = Duration::from_secs(1);
+    let old = world.url("0.png", "named");
+    world.write("0.png", b"new");
+    world.run(MINUTE);
+    assert!(world.serves_what_is_recorded("0.png", "named"), "the scene is set");
+    world.run(30 * MINUTE);
+    assert_eq!((vanished(&world), world.looks.len()), (0, 1));
+    assert_eq!(world.url("0.png", "named"), old, "readers keep the URL");
+}
+
+#[test]
 fn an_upload_is_not_looked_for_at_once() {
     let mut world = world_with(1, at("named"));
     world.run(40 * MINUTE);
