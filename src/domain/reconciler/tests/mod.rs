@@ -4,6 +4,7 @@ mod accounts;
 mod edges;
 mod hostile;
 mod ids;
+mod lessons;
 mod mass_loss;
 mod order;
 mod planning;
