@@ -217,8 +217,6 @@ mod tests {
 
     use super::*;
     use crate::daemon::testing;
-    use crate::domain::asset::MediaType;
-    use crate::domain::plan::{Reason, Wanted};
 
     fn path(text: &str) -> RelPath {
         RelPath::new(text).unwrap()
@@ -302,20 +300,7 @@ mod tests {
         let shelf = Shelf::new(&manifest, kept.clone());
         let (old, hash) = (ContentHash::of(b"old"), ContentHash::of(b"logo"));
         kept.put(&old, b"old").unwrap();
-        let wanted = Wanted {
-            id: None,
-            hash,
-            size: 4,
-            content_type: MediaType::new("image/png").unwrap(),
-            cache_control: None,
-        };
-        let order = Order {
-            key: crate::domain::testing::key("logo.png", "plivo"),
-            reason: Reason::New,
-            wanted,
-            sources: vec![Source::File],
-            time_limit: Duration::from_secs(3600),
-        };
+        let order = testing::order(vec![Source::File], Duration::from_secs(3600));
         // It begins with what was needed then. No record tells of the copy yet: its upload is still going on.
         let sweep = shelf.sweep(BTreeSet::new());
         let warning = shelf.fetch(&order).await.map(|found| found.warning);

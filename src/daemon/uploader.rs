@@ -205,10 +205,9 @@ mod tests {
     use super::*;
     use crate::daemon::limiter::Limiter;
     use crate::daemon::testing;
-    use crate::domain::asset::{MediaId, MediaType, Scope};
+    use crate::domain::asset::Scope;
     use crate::domain::kind::Kind;
     use crate::domain::manifest::Rate;
-    use crate::domain::plan::{Reason, Wanted};
     use crate::domain::reconciler::Source;
     use crate::domain::time::{Now, Timestamp};
     use crate::local::clock::ManualClock;
@@ -272,20 +271,7 @@ mod tests {
         }
 
         fn start(&mut self) {
-            let wanted = Wanted {
-                id: Some(MediaId::new("logo.png").unwrap()),
-                hash: ContentHash::of(b"logo"),
-                size: 4,
-                content_type: MediaType::new("image/png").unwrap(),
-                cache_control: None,
-            };
-            let order = Order {
-                key: crate::domain::testing::key("logo.png", "plivo"),
-                reason: Reason::New,
-                wanted,
-                sources: vec![Source::File, Source::KeptCopy],
-                time_limit: Duration::from_secs(60),
-            };
+            let order = testing::order(vec![Source::File, Source::KeptCopy], Duration::from_secs(60));
             self.uploader.start(Some(self.account.clone()), order);
         }
 
