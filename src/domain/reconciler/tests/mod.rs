@@ -96,7 +96,6 @@ fn an_outage_shorter_than_nine_tenths_of_the_margin_costs_nothing() {
             world.mend(name);
             world.run(2 * DAY);
             world.assert_nobody_was_let_down();
-            assert_eq!(world.count(|event| matches!(event, Event::Lapsed { .. })), 0);
         }
     }
 }

@@ -42,6 +42,15 @@ fn at(name: &str) -> Manifest {
     manifest(&[("*.png", &[name])])
 }
 
+/// Waits for the first look, which is answered ten minutes later. What is asked from now on is answered soon.
+fn begin_a_late_look(world: &mut World) {
+    world.latency = 10 * MINUTE;
+    while world.looks.is_empty() {
+        world.run(Duration::from_secs(10));
+    }
+    world.latency = Duration::from_secs(1);
+}
+
 #[test]
 fn media_that_vanish_are_back_within_an_interval() {
     for name in ["named", "numbered"] {
@@ -161,11 +170,7 @@ fn a_look_ends_when_its_account_is_to_be_left_alone_and_the_next_one_comes_as_ev
         let mut world = world_with(5, at("named"));
         world.run(30 * MINUTE);
         world.lose("0.png", "named");
-        world.latency = 10 * MINUTE;
-        while world.looks.is_empty() {
-            world.run(Duration::from_secs(10));
-        }
-        world.latency = Duration::from_secs(1);
+        begin_a_late_look(&mut world);
         let mut failure = Failure::without_answer(class, "not now");
         failure.retry_after = (class == FailureClass::Throttled).then_some(5 * MINUTE);
         world.mood.insert(provider("named"), Mood::Failing(failure));
@@ -254,11 +259,7 @@ fn what_was_confirmed_under_the_same_id_while_a_look_was_under_way_is_not_judged
     world.run(30 * MINUTE);
     world.lose("0.png", "named");
     // The look finds nothing and answers late; by then the upload that mends it has long been confirmed.
-    world.latency = 10 * MINUTE;
-    while world.looks.is_empty() {
-        world.run(Duration::from_secs(10));
-    }
-    world.latency = Duration::from_secs(1);
+    begin_a_late_look(&mut world);
     let old = world.url("0.png", "named");
     world.write("0.png", b"new");
     world.run(MINUTE);
